@@ -1,0 +1,7 @@
+"""``python -m morpholith.cli`` is ``morpholith``."""
+
+import sys
+
+from .entry import main
+
+sys.exit(main())

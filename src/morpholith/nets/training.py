@@ -1,0 +1,105 @@
+"""One training loop for every network: resumes from its checkpoint, averages the weights, keeps the curve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ..errors import InputError
+from ..progress import progress
+
+
+def device(name: str) -> torch.device:
+    """Return the device asked for; one that is absent is an error, never a silent fallback."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("`--device cuda` was asked for but no CUDA device is present; use `--device cpu`.")
+    return torch.device(name)
+
+
+def fit(
+    model: torch.nn.Module,
+    batch: Callable[[int], tuple[torch.Tensor, ...]],
+    loss: Callable[..., torch.Tensor],
+    *,
+    steps: int,
+    checkpoint: Path,
+    learning_rate: float = 2e-3,
+    weight_decay: float = 1e-4,
+    average: float = 0.995,
+    device_name: str = "cpu",
+    mixed: bool = False,
+    save_every: int = 100,
+) -> tuple[dict, list[float]]:
+    """Train with AdamW and a one-cycle rate; return the averaged weights and the loss of every step.
+
+    Parameters
+    ----------
+    model : Module
+        Trained in place.
+    batch : callable
+        ``batch(step)`` returns the tensors of that step, the input first; it depends on the step alone, so a
+        resumed run sees what an unbroken one would.
+    loss : callable
+        ``loss(output, *targets)``.
+    steps : int
+    checkpoint : Path
+        Written every `save_every` steps, whole or not at all; read first if it is there.
+    average : float
+        Decay of the exponential moving average of the weights.
+    mixed : bool
+        bfloat16 where it is safe.
+    """
+    where = device(device_name)
+    model = model.to(where, memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=0.1)
+    mean = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    curve: list[float] = []
+    if Path(checkpoint).is_file():
+        kept = torch.load(checkpoint, map_location=where, weights_only=True)
+        model.load_state_dict(kept["model"])
+        optimiser.load_state_dict(kept["optimiser"])
+        schedule.load_state_dict(kept["schedule"])
+        mean, curve = kept["mean"], kept["curve"]
+    for step in progress(range(len(curve), steps), label="training"):
+        x, *targets = (t.to(where) for t in batch(step))
+        with torch.autocast(where.type, torch.bfloat16, enabled=mixed):
+            output = model(x.to(memory_format=torch.channels_last))
+        value = loss(output.float(), *targets)
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        _average(mean, model.state_dict(), min(average, (1 + step) / (10 + step)))
+        curve.append(value.item())
+        if (step + 1) % save_every == 0 or step + 1 == steps:
+            _save(checkpoint, model, optimiser, schedule, mean, curve)
+    return mean, curve
+
+
+def _average(mean, now, decay):
+    for key, value in now.items():
+        if value.is_floating_point():
+            mean[key].lerp_(value, 1 - decay)
+        else:
+            mean[key].copy_(value)
+
+
+def _save(path, model, optimiser, schedule, mean, curve):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    torch.save(
+        {
+            "model": model.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "schedule": schedule.state_dict(),
+            "mean": mean,
+            "curve": curve,
+        },
+        part,
+    )
+    part.replace(path)

@@ -1,0 +1,25 @@
+"""Virtual specimens and the instruments that image them, each with its exact truth. Imports no stage."""
+
+from importlib import import_module as _import_module
+
+_WHERE = {
+    "Specimen": "shapes",
+    "discs": "shapes",
+    "ellipses": "shapes",
+    "polygons": "shapes",
+    "Habit": "primary",
+    "relief": "primary",
+    "Powder": "powder",
+    "Scene": "powder",
+    "scene": "powder",
+    "Microscope": "microscope",
+    "micrograph": "microscope",
+}
+
+__all__ = list(_WHERE)
+
+
+def __getattr__(name):
+    if name in _WHERE:
+        return getattr(_import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

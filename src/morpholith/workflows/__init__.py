@@ -1,0 +1,1 @@
+"""Each command of the program as one function that composes stages."""
