@@ -24,7 +24,13 @@ ORIENTATION = "orientation_deg"  # of the long axis, counter-clockwise from x as
 MIN_PIXELS = 50
 """Below this (a radius of 4 px) an outline says nothing about shape: circularity and its like are NaN."""
 
-SE_RADIUS_PX = 0.06
+MOST_CIRCULAR = 1.1
+"""Beyond this, or below 0, the outline was too thin for the blur and tells nothing."""
+
+LOST_PIECES = 0.05
+"""Share of a label lying apart from its largest piece that is worth a warning."""
+
+SE_RADIUS_PX = 0.1
 """Standard error of circularity times the radius in px; see `particles`."""
 
 
@@ -40,15 +46,15 @@ def particles(
     Parameters
     ----------
     labels : (y, x) int array
-        0 is background. Of a label in several pieces the largest (8-connected) is measured, with a
-        warning; holes are filled first, so every number is that of the outer contour.
+        0 is background. Of a label in several pieces the largest (8-connected) is measured, with a warning
+        if the rest is more than 5 %; holes are filled, so every number is that of the outer contour.
     spacing : (float, float)
         Pixel edges in um, in array order. They may differ; up to 1:1.5 costs little accuracy.
     image : (y, x) array, optional
         The micrograph: adds `texture` and `anisotropy` (see `measure.texture`), which are NaN without it.
     smoothing_px : float, optional
         Width of the Gaussian that smooths the outline. By default 0.06 of the particle's radius, between
-        1 and 3 px. A ragged segmentation calls for more, facets of few pixels for less.
+        1 and 2 px. A ragged segmentation calls for more, facets of few pixels for less.
 
     Returns
     -------
@@ -71,10 +77,11 @@ def particles(
     extrapolated to none, with the mean lengthening by pixelation removed (`_outline` has the argument).
     Perimeter is then sqrt(4 pi A / circularity), so that the columns agree with each other. On discs at
     random sub-pixel centres the mean is within 0.002 of 1 from r = 4 px on. The estimate is not clipped:
-    single discs scatter around 1. `circularity_se` is 0.06 / r (r in px, times the ratio of the pixel
-    edges): the root mean square error on discs, ellipses up to 1.5:1 and rough outlines of 5 to 80 px.
-    It is about pixels alone, not about a wrong segmentation. Polygons keep a bias: +0.03 for
-    pentagons at r = 8 px and +0.01 at 20 px; ellipses of 3:1 -0.017 and -0.004.
+    single discs scatter around 1. `circularity_se` is 0.1 / r (r in px, times the ratio of the pixel edges):
+    what the root mean square error does not exceed on discs, ellipses up to 1.5:1 and smooth lumpy outlines.
+    It is about pixels alone, not about a wrong segmentation. Where the outline bends within a few pixels a
+    bias remains: squares +0.023 at r = 8 px and +0.006 at 20 px, pentagons +0.038 and +0.006, ellipses of 3:1
+    -0.018 and -0.004; jagged hand-drawn polygons +0.01 to +0.02.
     """
     labels = _checks.labels(labels)
     pixel = _checks.spacing(spacing, 2)
@@ -102,7 +109,8 @@ def _outlines(labels, n, pixel, smoothing_px):
         return np.empty((0, 4), np.int64), np.empty((0, _outline.N_COLUMNS))
     box = _outline.boxes(labels, n)
     raw = _outline.outlines(labels, np.arange(1, n + 1), box, pixel[0], pixel[1], float(smoothing_px or 0))
-    broken = int((raw[:, _outline.PIECES] > 1).sum())
+    lost = 1 - raw[:, _outline.PIXELS] / np.bincount(labels.ravel(), minlength=n + 1)[1:]
+    broken = int(((raw[:, _outline.PIECES] > 1) & (lost > LOST_PIECES)).sum())
     if broken:
         warnings.warn(
             f"{broken} label(s) come in several pieces; the largest piece of each is measured.",
@@ -119,8 +127,9 @@ def _table(shape, names, box, raw, pixel):
 
     count = raw[:, o.PIXELS]
     area = count * pixel[0] * pixel[1]
-    circularity = np.where(count >= MIN_PIXELS, raw[:, o.CIRCULARITY], np.nan)
-    seen = np.isfinite(circularity)
+    circularity = raw[:, o.CIRCULARITY]
+    seen = (count >= MIN_PIXELS) & (circularity > 0) & (circularity < MOST_CIRCULAR)
+    circularity = np.where(seen, circularity, np.nan)
     radius_px = np.sqrt(count / np.pi)
     aspect, angle = _ellipse(raw[:, o.YY], raw[:, o.XX], raw[:, o.YX])
     edge = (box[:, 0] == 0) | (box[:, 2] == 0) | (box[:, 1] == shape[0] - 1) | (box[:, 3] == shape[1] - 1)

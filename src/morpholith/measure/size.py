@@ -79,18 +79,21 @@ def size_distribution(
     normal step of Silverman's bandwidth, halved on a number basis. Coverage of 95 % intervals of log-normal
     samples, ln(geometric SD) = 0.2, 0.35, 0.5, in % of 300 repeats:
 
-    ====  ==============  ==============  ==============  ==============  ================
-     n    number D50      number D90      volume D50      volume D90      volume D90, plain
-    ====  ==============  ==============  ==============  ==============  ================
-      20  94  95  95      91  93  94      96  96  91      91  80  51      46  21   8
-      50  95  96  97      94  95  96      96  95  95      96  91  71      82  41  16
-     100  98  97  96      94  96  96      97  96  95      97  94  84      87  67  21
-     200  96  96  97      98  94  97      95  94  97      97  94  87      92  83  37
-     500  98  96  97      95  96  97      94  95  95      95  96  91      92  93  66
-    ====  ==============  ==============  ==============  ==============  ================
+    ====  ============  ============  ============  ============  ==================
+     n    number D50    number D90    volume D50    volume D90    volume D90, plain
+    ====  ============  ============  ============  ============  ==================
+      20  94  95  96    91  93  93    96  96  93    91  80  50    46  21   7
+      50  95  96  93    94  95  94    96  94  95    96  91  64    82  41  12
+     100  98  97  96    96  96  96    97  96  95    97  94  84    87  67  21
+     200  96  96  97    98  94  97    95  94  97    97  94  87    92  83  37
+     500  98  95  95    95  94  95    94  92  96    95  98  94    92  91  73
+    ====  ============  ============  ============  ============  ==================
 
-    The last column is the ordinary percentile bootstrap; BCa is no better there. Volume D90 of a wide powder
-    needs hundreds of particles whatever the method, see `iso13322_count`.
+    The last column is the ordinary percentile bootstrap; BCa is no better there. The volume span follows
+    D90; D[4,3] covers in 81 to 95, D[3,2] in 89 to 96, the geometric SD in 87 to 96 (number) and 77 to 94
+    (volume). Volume D90 of a wide powder needs hundreds of particles whatever the method, see
+    `iso13322_count`. Drawing images and then particles covers in 95 to 99 where images differ by up to 5 % in
+    D50 and there are three or more; where they differ by 15 %, three images give 80 to 85 and five 85 to 94.
     """
     data = _Sample(diameters_um, weights, groups, level)
     power = BASES[_checks.choice(basis, tuple(BASES), name="basis")]
@@ -114,7 +117,7 @@ def size_distribution(
     how = {"n_boot": n_boot, "rng": np.random.default_rng(rng)}
     by_basis = {"method": f"{basis}-weighted", **how}
     found = data.quantities(by_rank, [*ranks, "span"], kernel=KERNEL[basis], tails=tails, **by_basis)
-    found |= data.quantities(spread, ["geometric_sd"], kernel=0.5, **by_basis)
+    found |= data.quantities(spread, ["geometric_sd"], kernel=KERNEL[basis], **by_basis)
     return found | data.quantities(means, ["d43_um", "d32_um"], kernel=1.0, method="ratio of moments", **how)
 
 

@@ -25,8 +25,8 @@ TRENDS = (
     "anisotropy_mean",
 )
 FIRST = (
-    c.IMAGE, c.CONDITION, c.Y, c.X, c.AREA, c.PERIMETER, c.DIAMETER, c.CIRCULARITY, c.TEXTURE, c.TOUCHES_EDGE,
-    c.REJECTED, c.SIZE, c.HIDDEN,
+    c.IMAGE, c.Y, c.X, c.AREA, c.PERIMETER, c.DIAMETER, c.CIRCULARITY, c.TEXTURE, c.TOUCHES_EDGE,
+    c.CONDITION, c.REJECTED, c.SIZE, c.HIDDEN,
 )  # fmt: skip
 
 

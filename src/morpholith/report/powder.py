@@ -51,12 +51,13 @@ def figures(fields, table, curve, overall, described, conditions, correlations) 
         From `measure.descriptor_correlations`.
     """
     pictures = _outlines(fields, table)
-    pictures["size_distribution"] = ReportFigure(
-        lambda: _sizes(curve, overall),
-        "Size distribution of the particles, corrected for the frame and for what is hidden. The band holds the curve "
-        "with 95 % probability at each diameter; upright lines are D10, D50 and D90.",
-        "Size, shape and texture",
-    )
+    if len(curve):
+        pictures["size_distribution"] = ReportFigure(
+            lambda: _sizes(curve, overall),
+            "Size distribution of the particles, corrected for the frame and for what is hidden. The band holds the "
+            "curve with 95 % probability at each diameter; upright lines are D10, D50 and D90.",
+            "Size, shape and texture",
+        )
     pictures["shape_and_texture"] = ReportFigure(
         lambda: _shapes(table),
         "Circularity (called sphericity in some papers) of the particles that lie free within the frame, and texture "
