@@ -25,7 +25,7 @@ def classical(
     min_diameter: float | None = None,
     contrast: float = 0.18,
     edge: float = 0.23,
-    join: float = 0.3,
+    join: float = 0.6,
 ) -> np.ndarray:
     """Segment the particles of a secondary-electron micrograph; no network, no size to give.
 
@@ -180,7 +180,7 @@ def strong_edges(
 
 
 def join_pieces(
-    pieces: np.ndarray, grey: np.ndarray, *, weight: float = 0.3, clear: float = 0.7, sharp: float = 0.94
+    pieces: np.ndarray, grey: np.ndarray, *, weight: float = 0.6, clear: float = 0.5, sharp: float = 0.9
 ) -> np.ndarray:
     """Join neighbouring regions, best pair first, while joining gains.
 
