@@ -96,9 +96,11 @@ def repeat(job):
 
     truth = field.truth
     pixels = np.bincount(field.labels.ravel(), minlength=len(truth) + 1)[1:]
-    visible = (truth.hidden_fraction.to_numpy() <= 0.5) & (pixels >= np.pi / 4 * 10**2)
+    seen = pixels * field.spacing[0] ** 2 / truth.area_um2.to_numpy()
+    visible = seen >= 0.5  # at least half of the particle is neither covered nor outside the field
+    scrap = (seen < 0.5) & (pixels >= np.pi / 4 * 10**2)  # less of it, but over 10 px wide
     matched = match(field.labels, labels, iou=0.7)
-    hit = np.isin(truth.index[visible], matched.pairs["truth"])
+    hit = np.isin(truth.index, matched.pairs["truth"])
     free = truth[~truth.touches_edge & (truth.hidden_fraction < 0.02)]
     mean, sd = powder.circularity_truth
     true = {
@@ -109,7 +111,8 @@ def repeat(job):
     }
     row = {
         "seed": seed, "method": method, "habit": powder.habit.kind, "d50_true": powder.d50_um, "coverage": powder.coverage,
-        "n_true": len(truth), "n_visible": int(visible.sum()), "n_matched": int(hit.sum()), "n_found": int(labels.max()),
+        "n_true": len(truth), "n_visible": int(visible.sum()), "n_matched": int(hit[visible].sum()),
+        "n_scraps": int(scrap.sum()), "n_scraps_matched": int(hit[scrap].sum()), "n_found": int(labels.max()),
         "n_false": matched.fp, "n_sizes": described["d50_um"].n, "seconds": seconds,
         "circularity_free_true": free.circularity.mean(),
     }  # fmt: skip
@@ -133,6 +136,7 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     out = {}
     for method, r in rows.groupby("method"):
         line = {"specimens": len(r), "recall_iou70": r.n_matched.sum() / r.n_visible.sum()}
+        line["recall_of_scraps"] = r.n_scraps_matched.sum() / max(r.n_scraps.sum(), 1)
         line["false_per_found"] = r.n_false.sum() / r.n_found.sum()
         for key in ("d50_um", "d50_volume_um", "d90_um"):
             deviation = np.log(r[key] / r[f"{key}_true"]).dropna()

@@ -277,3 +277,19 @@ def test_bias_correction_is_needed(monkeypatch):
     assert 4 * np.pi * points[2] / points[1] ** 2 < 0.995
     monkeypatch.setattr(under_test, "MIN_PIXELS", 10_000)
     assert particles(s.labels, spacing=1).circularity.isna().all()
+
+
+def test_feret_on_oblong_pixels():
+    """A tall and a flat ellipse: swapped pixel edges could not give both."""
+    spacing = (0.5, 0.8)
+    s = ellipses(
+        (160, 160),
+        spacing=spacing,
+        centres_um=[(40.2, 30.1), (40.2, 90.3)],
+        semi_axes_um=[(24, 12), (24, 12)],
+        angles_deg=[90, 0],
+    )
+    got = particles(s.labels, spacing=spacing)
+    np.testing.assert_allclose(got.feret_max_um, 48, atol=0.6)
+    np.testing.assert_allclose(got.feret_min_um, 24, atol=0.6)
+    np.testing.assert_allclose(got.orientation_deg.abs(), [90, 0], atol=1)

@@ -239,3 +239,20 @@ def test_wrong_input_is_told():
         texture(np.full((5, 5), np.nan), spacing=PIXEL)
     with pytest.raises(InputError, match="levels"):
         texture_energy_raw(np.zeros((20, 20)))
+
+
+@pytest.mark.parametrize(
+    ("habit", "low", "high"), [(("plate", 0.06, 0.6), 0.7, 1.0), (("polyhedral", 0.6, 1.2), 0.0, 0.45)]
+)
+def test_thin_lamellae_are_fine_and_polyhedra_coarse(habit, low, high):
+    """Virtual micrographs with everything on them: limb, shadows, probe, shot noise, 8 bits.
+
+    The sharpest particle counts: those out of focus lose their fine detail.
+    """
+    from morpholith.specimens import Habit, Microscope, Powder, micrograph, scene
+
+    microscope = Microscope(shape=(480, 640))
+    specimen = scene(Powder(habit=Habit(*habit)), shape=(480, 640), spacing=microscope.spacing, rng=2)
+    got = texture(micrograph(specimen, microscope, rng=2), specimen.labels, spacing=microscope.spacing)
+    assert got.resolved.sum() >= 3
+    assert low < got.texture.max() < high

@@ -449,11 +449,10 @@ def test_damage_is_an_input_error_or_harmless(tmp_path, data):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     (tmp_path / "a.tif").write_bytes(raw)
     try:
-        image = read.image(tmp_path / "a.tif", pixel_size=UM, max_pixels=1e6)
+        outcome = read.image(tmp_path / "a.tif", pixel_size=UM, max_pixels=1e6)
     except InputError as error:
-        assert str(error).endswith(".")
-    else:
-        assert image.array.ndim == 2
+        outcome = str(error)
+    assert outcome.endswith(".") if isinstance(outcome, str) else outcome.array.ndim == 2
 
 
 def _chunk(name, body):

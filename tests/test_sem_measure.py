@@ -109,7 +109,7 @@ def test_a_campaign_gives_conditions_and_trends(tmp_path):
     assert (tmp_path / "out/figures/trend_ph.png").exists()
 
 
-def test_one_particle_and_none(tmp_path, capsys):
+def test_one_particle_and_none(tmp_path):
     lone = Powder(d50_um=6, geometric_sd=1.0, coverage=0.02)
     seed = next(s for s in range(50) if (~_truth(lone, s).touches_edge).sum() == 1 == len(_truth(lone, s)))
     field, image = _field(seed, lone, shape=(480, 640))
@@ -166,7 +166,7 @@ BAD = {
         lambda p: [_png(p / "a.png", np.stack([GREY, GREY[::-1], GREY[:, ::-1]], -1)), *_scale()],
         "colour",
     ),
-    "empty file": (lambda p: [str((p / "a.tif").write_bytes(b"") and "" or p / "a.tif"), *_scale()], "empty"),
+    "empty file": (lambda p: [str(((p / "a.tif").write_bytes(b"") and "") or p / "a.tif"), *_scale()], "empty"),
     "constant": (lambda p: [_png(p / "a.png", np.full((99, 99), 7, np.uint8)), *_scale()], "constant|same"),
     "saturated": (
         lambda p: [_png(p / "a.png", np.where(NOISE < 0.95, 255, 255 * NOISE).astype(np.uint8)), *_scale()],

@@ -14,9 +14,9 @@ from .trend import Trend, trend
 
 __all__ = [
     "Bands",
+    "Trend",
     "cautions",
     "condition_table",
-    "Trend",
     "correlation",
     "correlations",
     "describe",

@@ -15,6 +15,8 @@ its outline. Three errors of that outline are known and removed:
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -79,6 +81,7 @@ def _ratios(mask, pixels, sigma, sy, sx, row):
         points, length, enclosed = _half_level(_blur(mask, s), sy, sx, EXCESS / s**3)
         if len(points) < 8 or enclosed <= 0:
             return
+        _sort(points)
         hull = _hull(points)
         widest, narrowest, hull_area = _calipers(hull)
         scale = np.sqrt(area / enclosed)
@@ -105,7 +108,7 @@ def _crop(labels, k, box, pad):
 @njit(cache=True)
 def _one_run_a_row(mask):
     """Whether the mask is surely one piece without holes: one run in each row, touching the one before."""
-    last_start, last_stop = -1, -1
+    last_start, last_stop, ended = -1, -1, False
     for i in range(mask.shape[0]):
         start, stop = -1, -1
         for j in range(mask.shape[1]):
@@ -117,8 +120,9 @@ def _one_run_a_row(mask):
                 stop = j
         if start >= 0 and last_start >= 0 and (start > last_stop + 1 or stop < last_start - 1):
             return False
-        if start < 0 and last_start >= 0 and mask[i:].any():
+        if start >= 0 and ended:
             return False
+        ended = (start < 0 and last_start >= 0) or ended
         last_start, last_stop = start, stop
     return True
 
@@ -198,9 +202,13 @@ def _moments(mask, top, left, sy, sx, row):
 @njit(cache=True, fastmath=True)
 def _blur(mask, sigma):
     """Gaussian blur of a mask, zero outside: along rows by differences of the summed kernel, run by run."""
-    half = int(np.ceil(3.5 * sigma))
-    kernel = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).astype(np.float32)
+    half = math.ceil(3.5 * sigma)
+    kernel = np.empty(2 * half + 1, np.float32)
+    total = 0.0
+    for t in range(-half, half + 1):
+        total += math.exp(-0.5 * (t / sigma) ** 2)
+    for t in range(-half, half + 1):
+        kernel[t + half] = math.exp(-0.5 * (t / sigma) ** 2) / total
     rows, cols = mask.shape
     summed = np.zeros(2 * (cols + half) + 3, np.float32)  # sum of the kernel up to an offset
     middle = cols + half + 1
@@ -224,6 +232,14 @@ def _blur(mask, sigma):
             w = kernel[t + half]
             for j in range(cols):
                 out[i, j] += w * wide[i + t, j]
+    return out
+
+
+@njit(cache=True)
+def _longer(points):
+    out = np.empty((2 * len(points), 2))
+    for m in range(len(points)):  # a loop, because a sliced copy takes seconds to compile
+        out[m, 0], out[m, 1] = points[m, 0], points[m, 1]
     return out
 
 
@@ -266,7 +282,7 @@ def _half_level(f, sy, sx, excess):
                 length += np.sqrt(v * step) * (1 - excess * (sy * sx / v) ** 2)
                 twice += edge[p, 1] * edge[q, 0] - edge[q, 1] * edge[p, 0]
                 if n == len(points):
-                    points = np.concatenate((points, np.empty_like(points)))
+                    points = _longer(points)
                 points[n, 0], points[n, 1] = edge[p, 0] * sy, edge[p, 1] * sx
                 n += 1
     return points[:n], length, 0.5 * twice * sy * sx
@@ -315,22 +331,34 @@ def _sides(case, joined, part):
 
 
 @njit(cache=True)
+def _sort(points):
+    """Sort (y, x) points by y, ties by x, in place. They come nearly sorted, so insertion is quick."""
+    for m in range(1, len(points)):
+        y, x = points[m, 0], points[m, 1]
+        n = m - 1
+        while n >= 0 and (points[n, 0] > y or (points[n, 0] == y and points[n, 1] > x)):
+            points[n + 1, 0], points[n + 1, 1] = points[n, 0], points[n, 1]
+            n -= 1
+        points[n + 1, 0], points[n + 1, 1] = y, x
+
+
+@njit(cache=True)
 def _hull(points):
-    """Convex hull (monotone chain) of (y, x) points, counter-clockwise in (x, y)."""
-    order = np.argsort(points[:, 1] + 1e-9 * points[:, 0])  # by x, ties by y
+    """Convex hull (monotone chain) of (y, x) points that are sorted by y."""
     hull = np.empty((2 * len(points) + 1, 2))
     n = 0
     for sweep in range(2):
         base = n
-        for m in range(len(order)):
-            p = points[order[m] if sweep == 0 else order[len(order) - 1 - m]]
+        for m in range(len(points)):
+            k = m if sweep == 0 else len(points) - 1 - m
+            y, x = points[k, 0], points[k, 1]
             while n - base >= 2:
                 ay, ax = hull[n - 1, 0] - hull[n - 2, 0], hull[n - 1, 1] - hull[n - 2, 1]
-                by, bx = p[0] - hull[n - 2, 0], p[1] - hull[n - 2, 1]
-                if ax * by - ay * bx > 0:
+                by, bx = y - hull[n - 2, 0], x - hull[n - 2, 1]
+                if ay * bx - ax * by > 0:
                     break
                 n -= 1
-            hull[n] = p
+            hull[n, 0], hull[n, 1] = y, x
             n += 1
         n -= 1
     return hull[:n]

@@ -184,11 +184,11 @@ def cautions(table: pd.DataFrame, described: Mapping[str, Quantity], frames) -> 
             f"{described['share_hidden'].value:.0%} of the particles are partly hidden. Their sizes come from completed "
             f"outlines, and what lies wholly underneath is not counted; strew the powder thinner."
         )
-    smallest = min(min(f) for f in frames.values()) if frames else np.nan
+    widest = max(min(f) for f in frames.values())
     largest = np.nanmax(table[c.SIZE]) if n else np.nan
-    if largest > 0.5 * smallest:
+    if largest > 0.5 * widest:
         said.append(
-            f"The largest particle ({largest:.3g} um) is over half as wide as a field ({smallest:.3g} um): large ones "
+            f"The largest particle ({largest:.3g} um) is over half as wide as the widest field ({widest:.3g} um): large ones "
             f"are rarely seen whole and the correction for the frame rests on few. Use a lower magnification."
         )
     if (table[c.REJECTED] == TINY).mean() > 0.05:

@@ -147,9 +147,15 @@ def texture(
     4. *Noise.* The variance of white noise per native pixel is read from fourth differences along both
        axes, where a surface seen through a probe has next to nothing, and is sent through the same chain.
 
-    Bias on Gaussian surfaces under a bright limb: below 0.01 for particles of 4 um and more, at most 0.025 at
-    3 um, towards the middle of the scale. Edges of crystals are coherent by themselves: `anisotropy`
-    grows with their size and does not by itself tell needles from plates on edge.
+    Measured on Gaussian surfaces (`bench/bench_texture.py`), relative change of texture: gain 0.5 to 2 and
+    offset below 0.05 %, gamma 0.8 to 1.25 below 0.2 %, pixels 0.8 to 1.25 times as large below 0.2 %, 15000x
+    against 3000x below 0.1 %, white noise as strong as the relief below 0.005 absolute. Bias on round particles
+    under a bright limb: up to 0.04 at 3 um, 0.03 at 4 um, 0.02 at 6 um and 0.01 at 10 um, since little area
+    holds little of the longest waves.
+
+    What remains: blur counts as coarseness. A particle out of focus loses its fine detail first (0.87 becomes
+    0.4 to 0.5 on virtual micrographs), and a wider probe lowers all. Edges of crystals are coherent by
+    themselves: `anisotropy` grows with their size and does not by itself tell needles from plates on edge.
     """
     bands = bands or Bands()
     pixel = _checks.spacing(spacing, 2)

@@ -241,7 +241,7 @@ def trained(weights: Path = WEIGHTS, device_name: str = "cpu"):
     state, _ = load(weights)
     model = network()
     model.load_state_dict(state)
-    return model.eval().to(device(device_name), memory_format=torch.channels_last)
+    return model.eval().fused().to(device(device_name), memory_format=torch.channels_last)
 
 
 def predict(array: np.ndarray, *, weights: Path = WEIGHTS, device: str = "cpu") -> dict[str, np.ndarray]:

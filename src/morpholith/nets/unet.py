@@ -39,6 +39,14 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(channels[0], n_out, 1)
         self.stride = 2 ** (len(channels) - 1)
 
+    def fused(self) -> UNet:
+        """Fold every batch normalisation into its convolution, for inference; in place."""
+        for block in [*self.down, *self.up]:
+            for k in (0, 3):
+                block[k] = nn.utils.fusion.fuse_conv_bn_eval(block[k], block[k + 1])
+                block[k + 1] = nn.Identity()
+        return self
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (batch, n_in, y, x) to scores (batch, n_out, y, x)."""
         skips = []

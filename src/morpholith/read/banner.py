@@ -94,7 +94,8 @@ def find(image: np.ndarray, *, side: str = "bottom") -> Strip | None:
 
     if rows := first(everywhere | in_line, lambda y: _has_text(part, y, ink=0 if everywhere[y] else INK)):
         return Strip(side, len(part.on) - _first_row(part, len(part.on) - rows))
-    if rows := first(after_gap, lambda y: _has_text(part, y, ink=INK_ALONE)):
+    framed = part.on[-2:].mean() >= 0.97  # letters do not touch the border of the image
+    if framed and (rows := first(after_gap, lambda y: _has_text(part, y, ink=INK_ALONE))):
         return Strip(side, rows, edge=False)
     if rows := first(everywhere, lambda _: True):
         return Strip(side, len(part.on) - _first_row(part, len(part.on) - rows), text=False)

@@ -14,6 +14,7 @@ from .masks import fill_holes, largest_pieces, relabel_by_area, remove_small
 # in another numeric type is rounded alike.
 LEVELS = 1024 / np.sqrt(2)
 DEFAULT_DIAMETER_PX = 6.0
+BORDER_SIGMA = 1.5
 REACH = 4  # pixels on either side of a border over which its contrast is read
 NO_CONTRAST = 0.1  # a region that stands out less from the background around it is background
 
@@ -103,7 +104,7 @@ def above_background(image: np.ndarray, *, contrast: float = 0.18) -> np.ndarray
     """Subtract a smooth background and scale, so that background is about 0 and particles about 1.
 
     The background is a surface of second order through the pixels that are not foreground; surface and
-    threshold are found in turn, starting from Otsu's threshold. Its bending is held back a little, so that it
+    two grey levels are found in turn (`_two_levels`). Its bending is held back a little, so that it
     stays tame where particles leave no background to see.
 
     Parameters
@@ -116,29 +117,27 @@ def above_background(image: np.ndarray, *, contrast: float = 0.18) -> np.ndarray
     Returns
     -------
     (y, x) float32 array
-        All 0 for a constant image.
+        All 0 for an image that is constant, or holds nothing but noise on a smooth background.
     """
-    from skimage.filters import threshold_otsu
+    from scipy import ndimage
 
     image = _rounded(image)
     step = max(1, min(image.shape) // 240)  # a smooth surface needs no more pixels than this
-    thin = image[::step, ::step].ravel()
-    if thin.min() == thin.max():
-        return np.zeros(image.shape, np.float32)
+    thin = ndimage.gaussian_filter(image, 1.0)[::step, ::step].ravel().astype(np.float64)
     terms = _surface_terms(image.shape)
     basis = np.stack([np.broadcast_to(t, image.shape)[::step, ::step].ravel() for t in terms], 1)
     stiffness = thin.size * np.diag([0, 0.01, 0.01, 0.03, 0.03, 0.03])
-    surface, limit = np.zeros(thin.shape), threshold_otsu(thin)
+    surface = np.zeros(thin.shape)
+    dark, bright = _two_levels(thin)
+    limit = (dark + bright) / 2
     for _ in range(6):
         low = thin - surface <= limit
-        coefficients = np.linalg.solve(
-            basis[low].T @ basis[low] + stiffness, basis[low].T @ thin[low].astype(np.float64)
-        )
+        coefficients = np.linalg.solve(basis[low].T @ basis[low] + stiffness, basis[low].T @ thin[low])
         surface = basis @ coefficients
-        rest = thin - surface
-        split = threshold_otsu(rest)
-        dark, bright = np.median(rest[rest <= split]), rest[rest > split].mean()
+        dark, bright = _two_levels(thin - surface)
         limit = dark + contrast * (bright - dark)
+    if not bright > dark:
+        return np.zeros(image.shape, np.float32)
     background = dark + sum(c * t for c, t in zip(coefficients, terms, strict=True))
     return ((image - background) / (bright - dark)).astype(np.float32)
 
@@ -207,7 +206,7 @@ def join_pieces(
     """
     from scipy import ndimage
 
-    borders = _borders(pieces, ndimage.gaussian_filter(grey, 1.5))
+    borders = _borders(pieces, ndimage.gaussian_filter(grey, BORDER_SIGMA))
     moments = _moments(pieces)
     return _join(borders, moments, weight, clear, sharp)[pieces].astype(np.int32)
 
@@ -221,6 +220,26 @@ def _rounded(image):
     if high <= low:
         return np.zeros(image.shape, np.float32)
     return np.clip(np.round((image - low) / (high - low) * LEVELS), -LEVELS, 2 * LEVELS).astype(np.float32)
+
+
+def _two_levels(values):
+    """Return the median of the dark class and the mean of the bright one; twice the median if there is but one.
+
+    Otsu's threshold divides anything, noise too. Two classes are believed when they lie at least five standard
+    deviations of the dark one apart; otherwise only what stands out by six is bright (few, small particles).
+    """
+    from skimage.filters import threshold_otsu
+
+    if values.min() == values.max():
+        return values[0], values[0]
+    split = threshold_otsu(values)
+    dark, bright = np.median(values[values <= split]), values[values > split].mean()
+    noise = 1.4826 * np.median(np.abs(values[values <= split] - dark))
+    if bright - dark >= 5 * noise:
+        return dark, bright
+    dark = np.median(values)
+    outstanding = values > dark + 6 * 1.4826 * np.median(np.abs(values - dark))
+    return dark, values[outstanding].mean() if outstanding.any() else dark
 
 
 def _surface_terms(shape):
@@ -239,7 +258,7 @@ def _mask(grey, contrast, min_area, pit_radius=3.5):
     small[0] = False
     inside &= ~small[specks]
     pits, n = ndimage.label(~inside)
-    if n:
+    if n and inside.any():
         depth = ndimage.distance_transform_edt(~inside)
         narrow = ndimage.maximum(depth, pits, np.arange(1, n + 1)) <= pit_radius
         inside |= np.concatenate([[False], narrow])[pits]

@@ -8,6 +8,8 @@ import numpy as np
 from numba import njit
 from scipy import ndimage as ndi
 
+from .masks import fill_holes, largest_pieces
+
 WORKING_EDGE = 640  # the first look is at about this many pixels along the longer side
 SMALL_PX, LARGE_PX, AIM_PX = 26, 190, 60  # particle diameters the network reads best, working pixels
 SEED_DEPTH, SEED_PEAK = 0.42, 0.6
@@ -47,7 +49,7 @@ def learned(array: np.ndarray, *, weights: Path | None = None, device: str = "cp
             break
         factor = better
     labels, score = _keep_sure(labels, maps)
-    full = enlarge(labels, maps["particle"], factor, array.shape)
+    full = largest_pieces(enlarge(labels, maps["particle"], factor, array.shape))
     return (
         full,
         score,
@@ -76,7 +78,7 @@ def _better_factor(labels, factor):
     if largest > LARGE_PX:
         return int(np.ceil(factor * largest / LARGE_PX))
     if middle < SMALL_PX and factor > 1:
-        return max(1, int(factor * min(middle / AIM_PX, LARGE_PX / largest)))
+        return max(1, round(factor * min(middle / AIM_PX, LARGE_PX / largest)))
     return factor
 
 
@@ -95,19 +97,7 @@ def instances(maps: dict[str, np.ndarray]) -> np.ndarray:
     high = peak > SEED_PEAK
     seeds = np.where(high, np.cumsum(high), 0)[seeds]
     labels = watershed(maps["border"] - depth, seeds, mask=inside)
-    return _fill_holes(labels.astype(np.int32))
-
-
-def _fill_holes(labels):
-    for label, box in enumerate(ndi.find_objects(labels), start=1):
-        if box is None:
-            continue
-        window = labels[box]
-        own = window == label
-        if own.size > own.sum() + 8:
-            hole = ndi.binary_fill_holes(own) & (window == 0)
-            window[hole] = label
-    return labels
+    return fill_holes(labels.astype(np.int32))
 
 
 def _keep_sure(labels, maps):

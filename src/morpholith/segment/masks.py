@@ -78,9 +78,9 @@ def resolve(
 
     Each mask is tidied (largest piece, holes filled); the background is dropped; of duplicates the most
     confident stays. A mask inside another one is either a part of it (a facet, a satellite) or one of several
-    particles that the other one lumps together. Both readings are weighed by area x score x ellipticity: the
-    parts win when together they explain more of the outer mask's area, with better shapes, than the outer mask
-    as one particle. On a tree of nested masks that choice has an exact optimum, found from the smallest mask up
+    particles that the other one lumps together. Both readings are weighed by area x score x ellipticity (squared
+    for a mask with several inside): the parts win when together they explain more of the outer mask's area, with
+    better shapes, than the outer mask as one particle. On a tree of nested masks that choice has an exact optimum, found from the smallest mask up
     (as Arteta et al., MICCAI 2012, choose among extremal regions); ellipticity is that of Rosin, Mach. Vis. Appl.
     14, 172 (2003). Where chosen masks still overlap a little, the smaller one lies on top.
 
@@ -189,7 +189,9 @@ def choose(masks: Sequence[Mask], *, contained: float = 0.75) -> list[Mask]:
     worth = np.zeros(len(masks))
     best: list[list[int]] = [[] for _ in masks]
     for i, mask in enumerate(masks):  # a parent is larger than its children, so they are settled before it
-        own = mask.area * mask.score * ellipticity(mask)
+        # What holds several others has to look the more like one particle.
+        shape = ellipticity(mask) ** (1 if len(children[i]) < 2 else 2)
+        own = mask.area * mask.score * shape
         parts = [j for child in children[i] for j in best[child]]
         together = sum(worth[child] for child in children[i]) - _shared(masks, parts)
         worth[i], best[i] = (together, parts) if together > own else (own, [i])

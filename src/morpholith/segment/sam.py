@@ -1,4 +1,4 @@
-"""Particles by Segment Anything: masks from a grid of points, then one label image.
+"""Particles by Segment Anything: masks asked for at points, then one label image.
 
 The user names a checkpoint file; none is shipped. Kirillov et al., "Segment Anything", ICCV 2023, section 5 and
 appendix B ("fully automatic stage").
@@ -7,6 +7,7 @@ appendix B ("fully automatic stage").
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,15 @@ import numpy as np
 from .. import _checks
 from ..errors import InputError
 from . import masks as _masks
-from .classical import foreground
+from .classical import classical, foreground
 
 if TYPE_CHECKING:
     from ..nets.sam import Sam
 
 OVERLAP = 0.25  # of a tile with each neighbour, as a share of the tile's edge
+SMALL_PX = 48.0  # particles below this diameter are asked for again in the tiles
+DEFAULT_DIAMETER_PX = 6.0
+PROMPTS = ("seeds", "grid")
 
 
 def segment_anything(
@@ -28,21 +32,22 @@ def segment_anything(
     *,
     spacing: float | tuple[float, float],
     checkpoint: str | Path | None,
+    prompts: str = "seeds",
     points_per_side: int = 32,
     tiles: int = 1,
     pred_iou_threshold: float = 0.85,
-    stability_threshold: float = 0.9,
+    stability_threshold: float = 0.8,
     duplicate_iou: float = 0.8,
     min_diameter: float | None = None,
-    batch: int = 8,
+    batch: int = 4,
     device: str = "cpu",
     progress: Callable[[float], None] | None = None,
 ) -> np.ndarray:
     """Segment particles with Segment Anything's automatic masks.
 
-    A square grid of points is put to the network, which draws up to three masks for each; those it trusts and
-    that hold still when their threshold is moved are kept, and `masks.resolve` makes one label image of them.
-    What is no brighter than the background (tape, gaps between particles) is dropped.
+    Points are put to the network, which draws up to three masks for each; those it trusts and that hold still
+    when their threshold is moved are kept, and `masks.resolve` makes one label image of them. Masks of which
+    less than half is brighter than the background (tape, gaps between particles) are dropped.
 
     Parameters
     ----------
@@ -53,12 +58,15 @@ def segment_anything(
         Pixel size in um (y, x).
     checkpoint : path
         MobileSAM (`mobile_sam.pt`) or an original ViT-B, -L or -H file; see `morpholith.nets.sam.load`.
+    prompts : {"seeds", "grid"}
+        ``"seeds"`` asks at the deepest point of every particle that `classical` finds, then at those points of
+        the grid that lie on foreground no mask covers yet. ``"grid"`` asks at every point of the grid and uses
+        nothing but the network, as the publication does: slower, and blind to particles between the points.
     points_per_side : int
-        Points along the longer side of the image, and of each tile. A particle smaller than the distance
-        between points may be missed.
+        Points along the longer side of the image, and of each tile.
     tiles : int
-        1 asks about the whole image; 2 asks again about 2 x 2 overlapping tiles, where small particles (below
-        about 20 px) are seen larger; and so on. Time grows with the square.
+        1 asks about the whole image, which the network sees at 1024 px; 2 asks again about 2 x 2 overlapping
+        tiles, where small particles are seen larger (with seeds: those below 48 px); and so on.
     pred_iou_threshold : float
         Least IoU that the network predicts for its mask.
     stability_threshold : float
@@ -66,9 +74,9 @@ def segment_anything(
     duplicate_iou : float
         Two masks that agree to this IoU are one object.
     min_diameter : float, optional
-        Equivalent diameter in um below which particles are dropped; 5 px by default.
+        Equivalent diameter in um below which particles are dropped; 6 px by default.
     batch : int
-        Points decoded together: memory is about 40 MB a point.
+        Points decoded together; memory is about 40 MB a point.
     device : str
         ``"cpu"``, ``"cuda"``, ...; one that is not there is an error.
     progress : callable, optional
@@ -87,6 +95,7 @@ def segment_anything(
     """
     image = _checks.grey(array)
     pixel = _checks.spacing(spacing, 2)
+    _checks.choice(prompts, PROMPTS, name="prompts")
     _check_options(points_per_side, tiles, batch, min_diameter, pred_iou_threshold, stability_threshold)
     if checkpoint is None:
         raise InputError(
@@ -101,6 +110,7 @@ def segment_anything(
     candidates = propose(
         model,
         image,
+        prompts=prompts,
         points_per_side=points_per_side,
         tiles=tiles,
         pred_iou_threshold=pred_iou_threshold,
@@ -110,10 +120,9 @@ def segment_anything(
         progress=progress,
     )
     bright = foreground(image)
-    particles = (m for m in candidates if _share(bright, m) >= 0.5)
-    smallest = min_diameter**2 / (pixel[0] * pixel[1]) if min_diameter else 5.0**2
+    smallest = min_diameter**2 / (pixel[0] * pixel[1]) if min_diameter else DEFAULT_DIAMETER_PX**2
     return _masks.resolve(
-        particles,
+        (m for m in candidates if _share(bright, m) >= 0.5),
         shape=image.shape,
         duplicate_iou=duplicate_iou,
         min_area_px=int(np.ceil(np.pi / 4 * smallest)),
@@ -153,15 +162,16 @@ def propose(
     model: Sam,
     image: np.ndarray,
     *,
+    prompts: str = "seeds",
     points_per_side: int = 32,
     tiles: int = 1,
     pred_iou_threshold: float = 0.85,
-    stability_threshold: float = 0.9,
+    stability_threshold: float = 0.8,
     duplicate_iou: float = 0.8,
-    batch: int = 8,
+    batch: int = 4,
     progress: Callable[[float], None] | None = None,
 ) -> list[_masks.Mask]:
-    """Return the masks that Segment Anything trusts, repetitions within one view dropped; see `segment_anything`.
+    """Return the masks that Segment Anything trusts, without repetitions; see `segment_anything`.
 
     Parameters
     ----------
@@ -173,34 +183,61 @@ def propose(
     Returns
     -------
     list of Mask
-        At the image's resolution, scored by the predicted IoU.
+        At the image's resolution, scored by the predicted IoU. They still nest and overlap. Of the same mask
+        seen at two magnifications the one from the tile stays.
     """
+    ask = _Questions(model, pred_iou_threshold, stability_threshold, duplicate_iou, batch)
     boxes = tile_boxes(image.shape, tiles)
-    out = []
-    for k, (top, left, bottom, right) in enumerate(boxes):
+    seeds, diameters = seed_points(image) if prompts == "seeds" else (np.zeros((0, 2)), np.zeros(0))
+    found: list[_masks.Mask] = []
+    for k, box in enumerate(boxes):
+        top, left, bottom, right = box
         view = image[top:bottom, left:right]
-        points = point_grid(view.shape, points_per_side)
-        embedding = model.embed(view)
-        found: dict[int, np.ndarray] = {}
-        drafts = []
-        for start in range(0, len(points), batch):
-            for draft, logits in _drafts(
-                model,
-                embedding,
-                points[start : start + batch],
-                view.shape,
-                pred_iou_threshold,
-                stability_threshold,
-            ):
-                drafts.append(draft)
-                found[id(draft)] = logits
-            if progress is not None:
-                progress((k + min(start + batch, len(points)) / len(points)) / len(boxes))
-        for draft in _masks.distinct(drafts, iou=duplicate_iou):
-            mask = _enlarge(draft, found[id(draft)], view.shape, model.size)
-            if mask.area and not _cut_by_tile(mask, view.shape, (top, left, bottom, right), image.shape):
-                out.append(_masks.Mask(mask.crop, mask.y + top, mask.x + left, mask.score))
-    return out
+        grid = point_grid(view.shape, points_per_side)
+        tell = _part_of(progress, k, len(boxes))
+        if prompts == "grid":
+            seen = ask(view, [grid], tell)
+        elif k == 0:
+            seen = ask(view, [seeds, lambda masks, g=grid, v=view: _uncovered(g, masks, v)], tell)
+        else:
+            inside = (seeds >= (top, left)).all(1) & (seeds <= (bottom - 1, right - 1)).all(1)
+            seen = ask(view, [seeds[inside & (diameters < SMALL_PX)] - (top, left)], tell)
+        moved = (replace(m, y=m.y + top, x=m.x + left) for m in seen if not _cut_by_tile(m, box, image.shape))
+        # Finer views go first: the rank is taken off again below.
+        found += [replace(m, score=m.score + (k > 0)) for m in moved]
+    found = _masks.distinct(found, iou=duplicate_iou)
+    return [replace(m, score=m.score - (m.score > 1)) for m in found]
+
+
+def seed_points(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the deepest point of every particle that `classical` finds, and the particles' diameters.
+
+    Parameters
+    ----------
+    image : (y, x) array
+        Grey values.
+
+    Returns
+    -------
+    points : (n, 2) float array
+        (y, x) in px.
+    diameters : (n,) float array
+        Of the circle of equal area, in px.
+    """
+    from scipy import ndimage
+
+    labels = classical(image, spacing=1.0)
+    n = int(labels.max())
+    if n == 0:
+        return np.zeros((0, 2)), np.zeros(0)
+    inner = labels.copy()
+    for axis in (0, 1):  # a pixel beside another label is no longer inside
+        a, b = (slice(None),) * axis + (slice(1, None),), (slice(None),) * axis + (slice(None, -1),)
+        differ = labels[a] != labels[b]
+        inner[a][differ] = inner[b][differ] = 0
+    depth = ndimage.distance_transform_edt(inner)
+    points = ndimage.maximum_position(depth, labels, np.arange(1, n + 1))
+    return np.asarray(points, float), np.sqrt(4 / np.pi * np.bincount(labels.ravel())[1:])
 
 
 def stability(logits: np.ndarray, *, offset: float = 1.0) -> np.ndarray:
@@ -223,18 +260,68 @@ def stability(logits: np.ndarray, *, offset: float = 1.0) -> np.ndarray:
     return inner / (outer + (outer == 0))
 
 
-def _drafts(model, embedding, points, shape, least_iou, least_stability):
-    """Yield the trusted masks of a batch of points, with their logits, on the network's own coarse grid.
+@dataclass(frozen=True)
+class _Questions:
+    """Everything about asking the network that does not depend on the view."""
 
-    The logits kept are those of the mask's bounding box and one pixel around it.
-    """
-    logits, iou = model.decode(embedding, points, shape)
-    good = (iou >= least_iou) & (stability(logits) >= least_stability)
-    for values, score in zip(logits[good].cpu().numpy(), iou[good].cpu().numpy(), strict=True):
-        draft = _masks.cut(values > 0, score=float(min(score, 1.0)))
-        if draft.area:
-            top, left, bottom, right = draft.box
-            yield draft, values[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1].copy()
+    model: Sam
+    least_iou: float
+    least_stability: float
+    duplicate_iou: float
+    batch: int
+
+    def __call__(self, view, rounds, progress):
+        """Return the distinct trusted masks of a view, asked for in rounds.
+
+        A round is an array of points, or a function from the masks found so far to one.
+        """
+        embedding = self.model.embed(view)
+        masks: list[_masks.Mask] = []
+        for k, points in enumerate(rounds):
+            points = points(masks) if callable(points) else points
+            drafts = []
+            for start in range(0, len(points), self.batch):
+                drafts += self._drafts(embedding, points[start : start + self.batch], view.shape)
+                progress((k + (start + self.batch) / len(points)) / len(rounds))
+            logits = {id(draft): values for draft, values in drafts}
+            distinct = _masks.distinct([draft for draft, _ in drafts], iou=self.duplicate_iou)
+            enlarged = (_enlarge(draft, logits[id(draft)], view.shape, self.model.size) for draft in distinct)
+            masks += [m for m in enlarged if m.area]
+        progress(1.0)
+        return masks
+
+    def _drafts(self, embedding, points, shape):
+        """Return the trusted masks of a batch of points on the network's own coarse grid, with their logits.
+
+        The logits kept are those of the mask's bounding box and one pixel around it.
+        """
+        logits, iou = self.model.decode(embedding, points, shape)
+        good = (iou >= self.least_iou) & (stability(logits) >= self.least_stability)
+        out = []
+        for values, score in zip(logits[good].cpu().numpy(), iou[good].cpu().numpy(), strict=True):
+            draft = _masks.cut(values > 0, score=float(min(score, 1.0)))
+            if draft.area:
+                top, left, bottom, right = draft.box
+                out.append((draft, values[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1].copy()))
+        return out
+
+
+def _uncovered(grid, masks, view):
+    """Return the points of a grid that lie on foreground where no mask lies."""
+    free = foreground(view)
+    for mask in masks:
+        if not _masks.is_background(mask, shape=view.shape):
+            top, left, bottom, right = mask.box
+            free[top:bottom, left:right] &= ~mask.crop
+    y, x = np.round(grid).astype(int).T
+    return grid[free[y, x]]
+
+
+def _part_of(progress, k, n):
+    """Return a progress function for the k-th of n equal parts."""
+    if progress is None:
+        return lambda share: None
+    return lambda share: progress((k + min(share, 1.0)) / n)
 
 
 def _enlarge(draft, logits, shape, size):
@@ -262,10 +349,11 @@ def _enlarge(draft, logits, shape, size):
     return _masks.cut(logits > 0, score=draft.score, y=int(first[0]), x=int(first[1]))
 
 
-def _cut_by_tile(mask, shape, tile, image_shape):
+def _cut_by_tile(mask, tile, image_shape):
     """Tell whether a mask reaches a side of its tile that is no side of the image: another tile sees it whole."""
+    height, width = tile[2] - tile[0], tile[3] - tile[1]
     top, left, bottom, right = mask.box
-    reaches = (top == 0, left == 0, bottom == shape[0], right == shape[1])
+    reaches = (top == 0, left == 0, bottom == height, right == width)
     on_frame = (tile[0] == 0, tile[1] == 0, tile[2] == image_shape[0], tile[3] == image_shape[1])
     return any(r and not f for r, f in zip(reaches, on_frame, strict=True))
 

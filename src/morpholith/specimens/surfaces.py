@@ -186,4 +186,5 @@ def gaussian_surface(
     noise = rng.standard_normal((2, *density.shape))
     power = 2 * density / (extent_um[0] * extent_um[1])  # the real part keeps half of it,
     power[:, 1:] *= 2  # and fx > 0 stands for both signs
-    return Surface(np.sqrt(power / 2) * (noise[0] + 1j * noise[1]), tuple(extent_um), spectra)
+    extent = (float(extent_um[0]), float(extent_um[1]))
+    return Surface(np.sqrt(power / 2) * (noise[0] + 1j * noise[1]), extent, spectra)

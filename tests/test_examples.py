@@ -1,0 +1,26 @@
+"""Every example runs, and says what its page promises."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("01_measure_a_powder.py", "d50_um"), ("02_judge_a_method.py", "learned")]
+)
+def test_example_runs(name, says, tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert says in done.stdout
+
+
+def test_no_example_is_forgotten():
+    assert sorted(p.name for p in EXAMPLES.glob("*.py")) == ["01_measure_a_powder.py", "02_judge_a_method.py"]
