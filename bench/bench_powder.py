@@ -151,6 +151,49 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(out).T.rename_axis("method")
 
 
+def instances_by_border(maps):
+    """Border-core alone: what is particle and no border, grown back."""
+    from scipy import ndimage as ndi
+    from skimage.segmentation import watershed
+
+    inside = maps["particle"] > 0.5
+    seeds, _ = ndi.label(inside & (maps["border"] < 0.5))
+    return watershed(maps["border"], seeds, mask=inside).astype(np.int32)
+
+
+def instances_by_depth(maps):
+    """Normalised distance alone, as in distance and flow networks: peaks of the depth, then a watershed."""
+    from scipy import ndimage as ndi
+    from skimage.segmentation import watershed
+
+    depth = ndi.gaussian_filter(maps["depth"], 0.7)
+    inside = maps["particle"] > 0.5
+    seeds, _ = ndi.label((depth > 0.5) & inside)
+    return watershed(-depth, seeds, mask=inside).astype(np.int32)
+
+
+def ablation(repeats, shape) -> pd.DataFrame:
+    """Which of the network's answers finds the particles: border, depth, or both (the shipped way)."""
+    from morpholith.nets import particle_net
+    from morpholith.segment.learned import instances
+    from morpholith.segment.matching import match
+
+    ways = {"border alone": instances_by_border, "depth alone": instances_by_depth, "both": instances}
+    rows = []
+    for seed in range(repeats):
+        _, field, image = specimen(1000 + seed, shape)
+        maps = particle_net.predict(particle_net.reduce(image, 2))
+        truth = particle_net.drop_slivers(field.labels[1::2, 1::2])
+        for name, way in ways.items():
+            m = match(truth, particle_net.drop_slivers(way(maps)), iou=0.7)
+            rows.append({"seeds from": name, "tp": m.tp, "fp": m.fp, "fn": m.fn})
+    table = pd.DataFrame(rows).groupby("seeds from", sort=False).sum()
+    table["precision"] = table.tp / (table.tp + table.fp)
+    table["recall"] = table.tp / (table.tp + table.fn)
+    table["F1"] = 2 * table.tp / (2 * table.tp + table.fp + table.fn)
+    return table
+
+
 def peer(path: str) -> None:
     """Do what a scikit-image user would: Otsu, distance transform, watershed, regionprops."""
     import imageio.v3 as iio
@@ -212,7 +255,7 @@ def main() -> None:
     """Run the parts and print what they found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--toy", action="store_true")
-    parser.add_argument("--part", choices=("coverage", "methods", "time"))
+    parser.add_argument("--part", choices=("coverage", "methods", "ablation", "time"))
     parser.add_argument("--repeats", type=int, default=400)
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--methods", default="learned,classical")
@@ -236,6 +279,10 @@ def main() -> None:
         rows = run(jobs, workers)
         rows.to_csv(options.results / "powder_methods.csv", index=False)
         print(summarise(rows).T.to_string())
+    if options.part in (None, "ablation"):
+        table = ablation(min(repeats, 40), shape)
+        table.to_csv(options.results / "powder_ablation.csv")
+        print(table.round(3).to_string())
     if options.part in (None, "time"):
         table = timing(shape, 1 if options.toy else 5)
         table.to_csv(options.results / "powder_time.csv")
