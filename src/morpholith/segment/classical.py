@@ -14,8 +14,8 @@ from .masks import fill_holes, largest_pieces, relabel_by_area, remove_small
 # in another numeric type is rounded alike.
 LEVELS = 1024 / np.sqrt(2)
 DEFAULT_DIAMETER_PX = 6.0
-BORDER_SIGMA = 1.5
-REACH = 4  # pixels on either side of a border over which its contrast is read
+BORDER_SIGMA = 1.0
+REACH = 3  # pixels on either side of a border over which its contrast is read
 NO_CONTRAST = 0.1  # a region that stands out less from the background around it is background
 
 
@@ -26,7 +26,7 @@ def classical(
     min_diameter: float | None = None,
     contrast: float = 0.18,
     edge: float = 0.23,
-    join: float = 0.6,
+    join: float = 0.5,
 ) -> np.ndarray:
     """Segment the particles of a secondary-electron micrograph; no network, no size to give.
 
@@ -179,16 +179,16 @@ def strong_edges(
 
 
 def join_pieces(
-    pieces: np.ndarray, grey: np.ndarray, *, weight: float = 0.6, clear: float = 0.5, sharp: float = 0.9
+    pieces: np.ndarray, grey: np.ndarray, *, weight: float = 0.5, clear: float = 0.38
 ) -> np.ndarray:
     """Join neighbouring regions, best pair first, while joining gains.
 
-    Joining a and b gains ``worth(a + b) - worth(a) - worth(b) + weight L^2 (1 - sharp e)``. The worth of a
+    Joining a and b gains ``worth(a + b) - worth(a) - worth(b) + weight L^2 (1 - e)``. The worth of a
     region is its area squared over the area of the ellipse with its second moments, which is its area when it
-    is an ellipse and less for everything else. L is the length of their border in px and e, at most 1.5,
-    its clarity: the larger of the mean step across it and its mean depth as a valley, over `clear`. Means along
-    a border forget texture and remember outlines. A border nobody can see counts for joining, and the more the
-    longer it is beside the regions; a clear one counts against.
+    is an ellipse and less for everything else. L is the length of their border in px and e, at most 1, its
+    clarity: the larger of the mean step across it and its mean depth as a valley, over `clear`. Means along a
+    border forget texture and remember outlines. A border nobody can see counts for joining, and the more the
+    longer it is beside the regions; a clear one leaves the verdict to the shapes.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def join_pieces(
         Regions to join, numbered from 1; 0 is background.
     grey : (y, x) float array
         From `above_background`.
-    weight, clear, sharp : float
+    weight, clear : float
         See above.
 
     Returns
@@ -208,7 +208,7 @@ def join_pieces(
 
     borders = _borders(pieces, ndimage.gaussian_filter(grey, BORDER_SIGMA))
     moments = _moments(pieces)
-    return _join(borders, moments, weight, clear, sharp)[pieces].astype(np.int32)
+    return _join(borders, moments, weight, clear)[pieces].astype(np.int32)
 
 
 def _rounded(image):
@@ -323,7 +323,7 @@ def _borders(labels, grey):
     return keys // width, keys % width, length, step, valley
 
 
-def _join(borders, moments, weight, clear, sharp):
+def _join(borders, moments, weight, clear):
     """Join greedily by falling gain a pixel of the smaller region; return the new number of each label."""
     n = len(moments)
     neighbours: list[dict[int, tuple[float, float, float]]] = [{} for _ in range(n)]
@@ -337,9 +337,9 @@ def _join(borders, moments, weight, clear, sharp):
 
     def gain(a, b):
         length, step, valley = neighbours[a][b]
-        clarity = min(max(abs(step), valley) / (length * clear), 1.5)
+        clarity = min(max(abs(step), valley) / (length * clear), 1.0)
         union = tuple(p + q for p, q in zip(sums[a], sums[b], strict=True))
-        won = _worth(union) - worth[a] - worth[b] + weight * length * length * (1 - sharp * clarity)
+        won = _worth(union) - worth[a] - worth[b] + weight * length * length * (1 - clarity)
         return won / min(sums[a][0], sums[b][0])
 
     def consider(a, b):
