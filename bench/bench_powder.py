@@ -210,7 +210,9 @@ def peer(path: str) -> None:
     peaks = peak_local_max(distance, min_distance=15, labels=mask.astype(int))
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
     labels = watershed(-distance, seeds, mask=mask)
-    regionprops_table(labels, properties=("area", "perimeter", "equivalent_diameter_area", "solidity", "feret_diameter_max"))
+    regionprops_table(
+        labels, properties=("area", "perimeter", "equivalent_diameter_area", "solidity", "feret_diameter_max")
+    )
 
 
 def timing(shape, runs) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Build validation.md and the pictures of the docs from bench/results and, where they are, the real micrographs.
 
-    python bench/bench_powder.py && python bench/bench_real.py && python docs/make_validation.py
+python bench/bench_powder.py && python bench/bench_real.py && python docs/make_validation.py
 """
 
 from __future__ import annotations

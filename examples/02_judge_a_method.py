@@ -1,6 +1,6 @@
 """Judge a segmentation on specimens whose truth is known exactly: yours instead of ours, if you like.
 
-    python examples/02_judge_a_method.py
+python examples/02_judge_a_method.py
 """
 
 import numpy as np

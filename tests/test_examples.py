@@ -10,13 +10,16 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
-@pytest.mark.parametrize(
-    ("name", "says"), [("01_measure_a_powder.py", "d50_um"), ("02_judge_a_method.py", "learned")]
-)
+@pytest.mark.parametrize(("name", "says"), [("01_measure_a_powder.py", "d50_um"), ("02_judge_a_method.py", "learned")])
 def test_example_runs(name, says, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name)], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+        [sys.executable, str(EXAMPLES / name)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert says in done.stdout

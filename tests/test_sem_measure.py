@@ -19,9 +19,7 @@ KEYS = [
     "n_particles", "d10_um", "d50_um", "d90_um", "span", "d50_volume_um", "circularity_mean", "circularity_sd",
     "texture_mean", "texture_sd", "pixel_size_um",
 ]  # fmt: skip
-COLUMNS = (
-    "label,image,y_um,x_um,area_um2,perimeter_um,diameter_um,circularity,texture,touches_edge".split(",")
-)
+COLUMNS = "label,image,y_um,x_um,area_um2,perimeter_um,diameter_um,circularity,texture,touches_edge".split(",")
 POWDER = Powder(d50_um=3.0, geometric_sd=1.35, circularity_mean=0.93, habit=Habit("plate", 0.1, 0.5), coverage=0.4)
 
 
@@ -221,3 +219,12 @@ def test_real_powder_is_outlined(data, tmp_path):
     assert 150 < len(table) < 420
     assert table.circularity[table.rejected.isna()].median() > 0.9
     assert _ampis is not None
+
+
+def test_pages_are_asked_for_and_chosen(tmp_path, capsys):
+    pages = np.stack([_field(300 + k, shape=(480, 640))[1] for k in range(2)])
+    tifffile.imwrite(tmp_path / "two.tif", pages, photometric="minisblack", metadata=None)
+    command = ["sem", "measure", str(tmp_path / "two.tif"), *_scale(), "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "page" in capsys.readouterr().err
+    assert main([*command, "--page", "1"]) == 0

@@ -85,7 +85,9 @@ def _outlines(fields, table) -> dict[str, ReportFigure]:
             partial(_outlined, f, limits, reasons),
             f"{f.name} ({f.condition}): outlines coloured by diameter; broken lines are kept out of shape statistics, "
             f"for the reason in the legend.",
-            "What was found" if len(chosen) == len(fields) else f"What was found ({len(chosen)} of {len(fields)} images)",
+            "What was found"
+            if len(chosen) == len(fields)
+            else f"What was found ({len(chosen)} of {len(fields)} images)",
             alt=f"micrograph {f.name} with {len(f.table)} outlined particles",
         )
         for k, f in enumerate(chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,6 +35,7 @@ def measure(
     /,
     *,
     pixel_size: float | None = None,
+    page: int | None = None,
     method: Literal["learned", "classical", "sam"] = "learned",
     checkpoint: Path | None = None,
     seed: int = 0,
@@ -50,6 +52,8 @@ def measure(
         Image files, folders of images, or one campaign table.
     pixel_size
         Pixel size in um; needed when the file does not say it, and it wins when the file says otherwise.
+    page
+        Which image of multi-page files, from 0; needed when a file has several of one size.
     method
         How particles are found: the shipped network, a watershed without training, or Segment Anything.
     checkpoint
@@ -62,29 +66,21 @@ def measure(
     from ..read import campaign
 
     plan = campaign(images)
-    fields = [
-        look(
-            path,
-            condition,
-            name=name,
-            pixel_size=pixel_size,
-            method=method,
-            checkpoint=checkpoint,
-            device=device,
-        )
-        for path, condition, name in progress(_named(plan), label="measuring")
-    ]
+    see = partial(
+        look, pixel_size=pixel_size, page=page, method=method, checkpoint=checkpoint, device=device
+    )  # fmt: skip
+    fields = [see(path, condition, name=name) for path, condition, name in progress(_named(plan), label="measuring")]
     return assess(plan, fields, seed=seed)
 
 
 def look(
-    path: Path, condition: str, *, name: str, pixel_size: float | None = None, method: str = "learned",
-    checkpoint: Path | None = None, device: str = "cpu",
+    path: Path, condition: str, *, name: str, pixel_size: float | None = None, page: int | None = None,
+    method: str = "learned", checkpoint: Path | None = None, device: str = "cpu",
 ) -> Field:  # fmt: skip
     """Read one micrograph, find its particles and measure them."""
     from .. import measure, read, segment
 
-    image = read.image(path, pixel_size=pixel_size)
+    image = read.image(path, pixel_size=pixel_size, page=page)
     spacing = (image.spacing[0], image.spacing[1])
     found = segment.particles(image.array, spacing=spacing, method=method, checkpoint=checkpoint, device=device)
     table = measure.field(image.array, found.labels, found.contacts, spacing=spacing, score=found.score)
