@@ -110,7 +110,7 @@ def repeat(job):
         "circularity_sd": sd,
     }
     row = {
-        "seed": seed, "method": method, "habit": powder.habit.kind, "d50_true": powder.d50_um, "coverage": powder.coverage,
+        "seed": seed, "method": method, "habit": powder.habit.kind, "coverage": powder.coverage,
         "n_true": len(truth), "n_visible": int(visible.sum()), "n_matched": int(hit[visible].sum()),
         "n_scraps": int(scrap.sum()), "n_scraps_matched": int(hit[scrap].sum()), "n_found": int(labels.max()),
         "n_false": matched.fp, "n_sizes": described["d50_um"].n, "seconds": seconds,

@@ -11,7 +11,7 @@ from morpholith import segment, specimens
 from morpholith.segment.matching import match
 
 
-def otsu(image, spacing):
+def otsu(image, _spacing):
     """Label what is brighter than Otsu's threshold: the simplest rival."""
     return ndi.label(ndi.gaussian_filter(image.astype(float), 2) > threshold_otsu(image))[0]
 

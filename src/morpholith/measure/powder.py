@@ -181,23 +181,21 @@ def cautions(table: pd.DataFrame, described: Mapping[str, Quantity], frames) -> 
         )
     if described["share_hidden"].value > 0.35:
         said.append(
-            f"{described['share_hidden'].value:.0%} of the particles are partly hidden. Their sizes come from completed "
+            f"{described['share_hidden'].value:.0%} of the particles are partly hidden. Sizes come from completed "
             f"outlines, and what lies wholly underneath is not counted; strew the powder thinner."
         )
     widest = max(min(f) for f in frames.values())
     largest = np.nanmax(table[c.SIZE]) if n else np.nan
     if largest > 0.5 * widest:
         said.append(
-            f"The largest particle ({largest:.3g} um) is over half as wide as the widest field ({widest:.3g} um): large ones "
-            f"are rarely seen whole and the correction for the frame rests on few. Use a lower magnification."
+            f"The largest particle ({largest:.3g} um) is over half as wide as the widest field ({widest:.3g} um): large "
+            f"ones are rarely seen whole and the correction for the frame rests on few. Use a lower magnification."
         )
     if (table[c.REJECTED] == TINY).mean() > 0.05:
         said.append(
-            f"{(table[c.REJECTED] == TINY).mean():.0%} of the particles are under {MIN_DIAMETER_PX} pixels and left out; "
+            f"{(table[c.REJECTED] == TINY).mean():.0%} of the particles are under {MIN_DIAMETER_PX} px and left out; "
             f"the small end of the distribution is cut off. Use a higher magnification."
         )
     if not np.isfinite(table[c.TEXTURE]).any():
-        said.append(
-            "Texture is not resolved: pixels over 50 nm, or no particle shows enough surface. Use a higher magnification."
-        )
+        said.append("Texture is not resolved: pixels over 50 nm, or too little surface. Use a higher magnification.")
     return said

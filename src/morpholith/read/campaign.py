@@ -120,7 +120,7 @@ def _from_table(path):
     missing = [str(p) for p in table["path"] if not p.is_file()]
     if missing:
         raise InputError(
-            f"{path} names {len(missing)} image(s) that are not there, first {missing[0]}; paths are relative to the table."
+            f"{path} names {len(missing)} image(s) that are not there, first {missing[0]}; paths are relative to it."
         )
     numeric = table.drop(columns=["image", "path", "condition"], errors="ignore").select_dtypes("number")
     if "condition" not in table:

@@ -126,9 +126,11 @@ def _sizes(curve: pd.DataFrame, overall: Mapping[str, Quantity]):
     fig = figure(9, 3.6)
     axes = fig.subplots(1, 2)
     for ax, basis, colour in zip(axes, ("number", "volume"), PALETTE, strict=False):
+        suffix = "_volume_um" if basis == "volume" else "_um"
+        marks = {k: overall[k.lower() + suffix] for k in ("D10", "D50", "D90")}
         distribution(
             ax, curve[c.DIAMETER], 100 * curve[basis], 100 * curve[f"{basis}_low"], 100 * curve[f"{basis}_high"],
-            colour=colour, marks={k: overall[f"{k.lower()}{'_volume' * (basis == 'volume')}_um"] for k in ("D10", "D50", "D90")},
+            colour=colour, marks=marks,
         )  # fmt: skip
         log_axis(ax)
         ax.set(xlabel=AXIS[c.DIAMETER], ylabel=f"% smaller, by {basis}", ylim=(0, 100))

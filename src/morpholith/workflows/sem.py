@@ -211,6 +211,6 @@ def _of_conditions(described: dict[str, dict[str, Quantity]], plan: Campaign) ->
 def _how(fields: list[Field]) -> dict[str, str]:
     origins = sorted({f.image.provenance.get("pixel_size_from", "given") for f in fields})
     return {
-        "What was found": f"{len(fields)} image(s). Pixel size from {'; '.join(origins)}. Check the outlines first: every "
-        "number below rests on them."
+        "What was found": f"{len(fields)} image(s). Pixel size from {'; '.join(origins)}. "
+        "Check the outlines first: every number below rests on them."
     }
