@@ -118,7 +118,7 @@ def repeat(job):
     }  # fmt: skip
     for key, value in true.items():
         q = described[key]
-        row |= {f"{key}": q.value, f"{key}_true": value}
+        row |= {f"{key}": q.value, f"{key}_true": value, f"{key}_low": q.low, f"{key}_high": q.high}
         row |= {f"{key}_covers": np.nan if q.low is None else float(q.low <= value <= q.high)}
     return row
 
@@ -157,7 +157,7 @@ def instances_by_border(maps):
     from skimage.segmentation import watershed
 
     inside = maps["particle"] > 0.5
-    seeds, _ = ndi.label(inside & (maps["border"] < 0.5))
+    seeds, _ = ndi.label(inside & (maps["border"] < 0.4))
     return watershed(maps["border"], seeds, mask=inside).astype(np.int32)
 
 
@@ -168,7 +168,7 @@ def instances_by_depth(maps):
 
     depth = ndi.gaussian_filter(maps["depth"], 0.7)
     inside = maps["particle"] > 0.5
-    seeds, _ = ndi.label((depth > 0.5) & inside)
+    seeds, _ = ndi.label((depth > 0.4) & inside)
     return watershed(-depth, seeds, mask=inside).astype(np.int32)
 
 

@@ -188,8 +188,8 @@ def cautions(table: pd.DataFrame, described: Mapping[str, Quantity], frames) -> 
     largest = np.nanmax(table[c.SIZE]) if n else np.nan
     if largest > 0.5 * widest:
         said.append(
-            f"The largest particle ({largest:.3g} um) is over half as wide as the widest field ({widest:.3g} um): large "
-            f"ones are rarely seen whole and the correction for the frame rests on few. Use a lower magnification."
+            f"The largest particle ({largest:.3g} um) is over half as wide as the largest field ({widest:.3g} um): "
+            f"large ones are rarely seen whole and the correction for the frame rests on few. Use a lower magnification."
         )
     if (table[c.REJECTED] == TINY).mean() > 0.05:
         said.append(

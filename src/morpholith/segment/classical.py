@@ -14,8 +14,8 @@ from .masks import fill_holes, largest_pieces, relabel_by_area, remove_small
 # in another numeric type is rounded alike.
 LEVELS = 1024 / np.sqrt(2)
 DEFAULT_DIAMETER_PX = 6.0
-BORDER_SIGMA = 1.0
-REACH = 3  # pixels on either side of a border over which its contrast is read
+BORDER_SIGMA = 1.0  # px, against noise along a border
+REACH = 3  # px to either side of a border at which its contrast is read
 NO_CONTRAST = 0.1  # a region that stands out less from the background around it is background
 
 
@@ -181,12 +181,13 @@ def strong_edges(
 def join_pieces(pieces: np.ndarray, grey: np.ndarray, *, weight: float = 0.5, clear: float = 0.38) -> np.ndarray:
     """Join neighbouring regions, best pair first, while joining gains.
 
-    Joining a and b gains ``worth(a + b) - worth(a) - worth(b) + weight L^2 (1 - e)``. The worth of a
-    region is its area squared over the area of the ellipse with its second moments, which is its area when it
-    is an ellipse and less for everything else. L is the length of their border in px and e, at most 1, its
-    clarity: the larger of the mean step across it and its mean depth as a valley, over `clear`. Means along a
-    border forget texture and remember outlines. A border nobody can see counts for joining, and the more the
-    longer it is beside the regions; a clear one leaves the verdict to the shapes.
+    Joining a and b gains ``worth(a + b) - worth(a) - worth(b) + weight L^2 u``. The worth of a region is its area
+    squared over the area of the ellipse with its second moments, which is its area when it is an ellipse and
+    less for everything else. L is the length of their border in px and u how little is seen there: 1 where the
+    grey values show nothing, 0 from a clarity of `clear` on, and down to -1/2 from twice to three times that.
+    Clarity is the larger of the mean step across the border and its mean depth as a valley: means along a border
+    forget texture and remember outlines. So the shapes decide at a visible border; an invisible one counts for
+    joining, and the more the longer it is beside the regions.
 
     Parameters
     ----------
@@ -335,9 +336,10 @@ def _join(borders, moments, weight, clear):
 
     def gain(a, b):
         length, step, valley = neighbours[a][b]
-        clarity = min(max(abs(step), valley) / (length * clear), 1.0)
+        clarity = max(abs(step), valley) / (length * clear)
+        unseen = 1 - min(clarity, 1.0) - 0.5 * min(max(clarity - 2, 0.0), 1.0)
         union = tuple(p + q for p, q in zip(sums[a], sums[b], strict=True))
-        won = _worth(union) - worth[a] - worth[b] + weight * length * length * (1 - clarity)
+        won = _worth(union) - worth[a] - worth[b] + weight * length * length * unseen
         return won / min(sums[a][0], sums[b][0])
 
     def consider(a, b):
@@ -378,7 +380,7 @@ def _without_contrast(labels, grey):
     """Drop regions that hardly stand out from the background along the border they share with it."""
     from scipy import ndimage
 
-    a, b, length, step, _ = _borders(labels, ndimage.gaussian_filter(grey, 1.0))
+    a, b, length, step, _ = _borders(labels, ndimage.gaussian_filter(grey, BORDER_SIGMA))
     outer = a == 0
     mean = np.full(int(labels.max()) + 1, np.inf)
     mean[b[outer]] = step[outer] / length[outer]
@@ -386,7 +388,7 @@ def _without_contrast(labels, grey):
 
 
 def _to_half_height(labels, grey, *, band=2):
-    """Move outlines that lie against the background inwards to half the particle's grey level, by `band` px at most.
+    """Move outlines that lie against the background inwards to half the grey level of the edge, by `band` px at most.
 
     The threshold that finds dim particles lies below the middle of a bright one's blurred edge. Further in a
     dark pixel is shadow or texture, not edge.

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 REACH_PX = 2
+LONG, SLIVER = 0.3, 0.4  # of the circumference
 
 
 def contacts(labels: np.ndarray, behind: np.ndarray | None = None) -> pd.DataFrame:
@@ -15,8 +16,10 @@ def contacts(labels: np.ndarray, behind: np.ndarray | None = None) -> pd.DataFra
     ----------
     labels : (y, x) int array
     behind : (y, x) array, optional
-        Probability that a pixel's particle dips under its neighbour. Without it the line of contact decides: of
-        two roundish particles, the one that bulges into the other lies on top; a straight line hides nothing.
+        Probability that a pixel's particle dips under its neighbour. Without it, and besides it where a contact takes
+        over 0.3 of the circumference, the line of contact decides: of two roundish particles, the one that bulges into
+        the other lies on top; a straight line hides nothing. Where it takes over 0.4, the smaller one is a remainder
+        that the larger one leaves to be seen.
 
     Returns
     -------
@@ -31,10 +34,13 @@ def contacts(labels: np.ndarray, behind: np.ndarray | None = None) -> pd.DataFra
     key = own.astype(np.int64) * (int(labels.max()) + 1) + other
     pair, row, pixels = np.unique(key, return_inverse=True, return_counts=True)
     first, second = pair // (int(labels.max()) + 1), pair % (int(labels.max()) + 1)
+    value = _bulge(labels, first, row, pixels, y.astype(float), x.astype(float))
+    area = np.bincount(labels.ravel())
+    share = pixels / (REACH_PX * np.sqrt(4 * np.pi * area[first]))  # of the circumference
     if behind is not None:
-        value = np.bincount(row, behind[y, x]) / pixels
-    else:
-        value = _bulge(labels, first, row, pixels, y.astype(float), x.astype(float))
+        seen = np.bincount(row, behind[y, x]) / pixels
+        value = np.where(share > LONG, np.maximum(seen, value), seen)
+    value = np.where((share > SLIVER) & (area[first] < area[second]), 1.0, value)
     return pd.DataFrame({"label": first, "neighbour": second, "pixels": pixels, "behind": value})
 
 

@@ -187,19 +187,12 @@ def _consecutive(labels):
         used[0] = False
         numbers = np.cumsum(used) * used
         return np.flatnonzero(used), numbers[labels]
-    ids, inverse = np.unique(labels, return_inverse=True)
-    inverse = inverse.reshape(labels.shape)
-    if 0 not in ids:
-        return ids, inverse + 1
-    zero = int(np.searchsorted(ids, 0))
-    numbers = np.arange(1, len(ids) + 1)
-    numbers[zero:] -= 1
-    numbers[zero] = 0
-    return np.delete(ids, zero), numbers[inverse]
+    ids = np.unique(labels[labels != 0])
+    return ids, np.where(labels == 0, 0, np.searchsorted(ids, labels) + 1)
 
 
 def _threshold(iou):
-    if not (np.isscalar(iou) and 0 < float(iou) <= 1):
+    if not (isinstance(iou, int | float | np.number) and 0 < iou <= 1):
         raise InputError(f"`iou` must be a number in (0, 1], got {iou!r}.")
     return float(iou)
 

@@ -240,7 +240,7 @@ def seed_points(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(points, float), np.sqrt(4 / np.pi * np.bincount(labels.ravel())[1:])
 
 
-def stability(logits: np.ndarray, *, offset: float = 1.0) -> np.ndarray:
+def stability(logits, *, offset: float = 1.0):
     """Return the IoU of each mask with itself between the thresholds -offset and +offset.
 
     Parameters
@@ -320,7 +320,7 @@ def _uncovered(grid, masks, view):
 def _part_of(progress, k, n):
     """Return a progress function for the k-th of n equal parts."""
     if progress is None:
-        return lambda share: None
+        return lambda _: None
     return lambda share: progress((k + min(share, 1.0)) / n)
 
 
