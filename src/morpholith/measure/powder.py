@@ -205,7 +205,7 @@ def cautions(table: pd.DataFrame, described: Mapping[str, Quantity], frames) -> 
     if largest > 0.5 * widest:
         said.append(
             f"The largest particle ({largest:.3g} um) is over half as wide as the largest field ({widest:.3g} um): "
-            f"large ones are rarely seen whole and the correction for the frame rests on few. Use a lower magnification."
+            f"large ones are rarely seen whole, and the frame correction rests on few. Use a lower magnification."
         )
     if (table[c.REJECTED] == TINY).mean() > 0.05:
         said.append(

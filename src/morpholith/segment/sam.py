@@ -295,14 +295,18 @@ class _Questions:
 
         The logits kept are those of the mask's bounding box and one pixel around it.
         """
+        from ..nets.sam import resized
+
         logits, iou = self.model.decode(embedding, points, shape)
         good = (iou >= self.least_iou) & (stability(logits) >= self.least_stability)
+        h, w = (n // 4 for n in resized(shape, size=self.model.size))  # beyond lies padding
         out = []
         for values, score in zip(logits[good].cpu().numpy(), iou[good].cpu().numpy(), strict=True):
             draft = _masks.cut(values > 0, score=float(min(score, 1.0)))
-            if draft.area:
+            if draft.area and not _masks.is_background(_masks.cut(values[:h, :w] > 0), shape=(h, w)):
                 top, left, bottom, right = draft.box
-                out.append((draft, values[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1].copy()))
+                kept = values[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1]
+                out.append((draft, kept.astype(np.float16)))
         return out
 
 
@@ -343,7 +347,7 @@ def _enlarge(draft, logits, shape, size):
         low = np.minimum(at.astype(int), max(n - 2, 0))
         weight = (at - low).astype(np.float32)
         weight = weight[:, None] if axis == 0 else weight
-        below = np.take(logits, low, axis)
+        below = np.take(logits, low, axis).astype(np.float32)
         logits = below + weight * (np.take(logits, np.minimum(low + 1, n - 1), axis) - below)
         first = (inside[0], first[1]) if axis == 0 else (first[0], inside[0])
     return _masks.cut(logits > 0, score=draft.score, y=int(first[0]), x=int(first[1]))
