@@ -197,14 +197,14 @@ def ablation(repeats, shape) -> pd.DataFrame:
 
 def peer(path: str) -> None:
     """Do what a scikit-image user would: Otsu, distance transform, watershed, regionprops."""
-    import imageio.v3 as iio
+    import tifffile
     from scipy import ndimage as ndi
     from skimage.feature import peak_local_max
     from skimage.filters import gaussian, threshold_otsu
     from skimage.measure import regionprops_table
     from skimage.segmentation import watershed
 
-    image = gaussian(iio.imread(path), 2)
+    image = gaussian(tifffile.imread(path), 2)
     mask = ndi.binary_fill_holes(image > threshold_otsu(image))
     distance = gaussian(ndi.distance_transform_edt(mask), 2)
     seeds = np.zeros(mask.shape, int)
