@@ -63,3 +63,16 @@ def test_what_is_mostly_hidden_is_not_guessed():
     table = contacts(labels.astype(np.int32), (labels == 2).astype(np.float32))
     done = complete(labels.astype(np.int32), table[table.behind > 0.5], spacing=(1.0, 1.0))
     assert np.isnan(done.diameter_um[2])
+
+
+def test_a_crescent_left_to_be_seen_is_behind_whatever_the_map_says():
+    labels = _pair(12, r_top=38, r_low=40)
+    table = contacts(labels, np.zeros(labels.shape, np.float32)).set_index("label")
+    assert table.behind[2] == 1
+    assert table.behind[1] < 0.5
+
+
+def test_a_satellite_on_a_large_particle_lies_on_top():
+    labels = _pair(10, r_top=12, r_low=60)
+    table = contacts(labels).set_index("label")
+    assert table.behind[1] < 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import struct
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -79,7 +80,10 @@ def opened(path: Path) -> Iterator[Any]:
                 raise InputError(_damaged(path, error)) from error
             if math.prod(shape) == 0:
                 raise InputError(f"{path.name} holds an image of zero size, {shape}; export it again.")
-            yield file
+            try:
+                yield file
+            except (tifffile.TiffFileError, struct.error) as error:  # a later page turned out to be damaged
+                raise InputError(_damaged(path, error)) from error
     finally:
         log.disabled = before
 

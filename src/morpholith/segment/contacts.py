@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage as ndi
 
 REACH_PX = 2
-LONG, SLIVER = 0.3, 0.4  # of the circumference
+LONG, SLIVER, ENCLOSED = 0.3, 0.35, 0.75  # of the outline
 
 
 def contacts(labels: np.ndarray, behind: np.ndarray | None = None) -> pd.DataFrame:
@@ -17,9 +18,9 @@ def contacts(labels: np.ndarray, behind: np.ndarray | None = None) -> pd.DataFra
     labels : (y, x) int array
     behind : (y, x) array, optional
         Probability that a pixel's particle dips under its neighbour. Without it, and besides it where a contact takes
-        over 0.3 of the circumference, the line of contact decides: of two roundish particles, the one that bulges into
-        the other lies on top; a straight line hides nothing. Where it takes over 0.4, the smaller one is a remainder
-        that the larger one leaves to be seen.
+        over 0.3 of the outline, the line of contact decides: of two roundish particles, the one that bulges into the
+        other lies on top; a straight line hides nothing. Where it takes over 0.35 and the smaller one does not bulge,
+        that one is a remainder which the larger one leaves to be seen.
 
     Returns
     -------
@@ -34,13 +35,16 @@ def contacts(labels: np.ndarray, behind: np.ndarray | None = None) -> pd.DataFra
     key = own.astype(np.int64) * (int(labels.max()) + 1) + other
     pair, row, pixels = np.unique(key, return_inverse=True, return_counts=True)
     first, second = pair // (int(labels.max()) + 1), pair % (int(labels.max()) + 1)
-    value = _bulge(labels, first, row, pixels, y.astype(float), x.astype(float))
+    sagitta = _sagitta(labels, first, row, pixels, y.astype(float), x.astype(float))
+    value = np.where(pixels < 8, 0.0, np.clip(0.5 + (sagitta - 0.06) / 0.12, 0, 1))
     area = np.bincount(labels.ravel())
-    share = pixels / (REACH_PX * np.sqrt(4 * np.pi * area[first]))  # of the circumference
+    share = pixels / np.maximum(_rim(labels)[first], 1)
     if behind is not None:
         seen = np.bincount(row, behind[y, x]) / pixels
         value = np.where(share > LONG, np.maximum(seen, value), seen)
-    value = np.where((share > SLIVER) & (area[first] < area[second]), 1.0, value)
+    # a remainder has a long contact that does not bulge outwards, and is not enclosed as one lying on top is
+    remainder = (share > SLIVER) & (share < ENCLOSED) & (sagitta > -0.05) & (area[first] < area[second])
+    value = np.where(remainder, 1.0, value)
     return pd.DataFrame({"label": first, "neighbour": second, "pixels": pixels, "behind": value})
 
 
@@ -63,8 +67,15 @@ def _sides(labels):
     return own[once], other[once], y[once], x[once]
 
 
-def _bulge(labels, first, row, pixels, y, x):
-    """Turn the sagitta of the contact line, towards the own centre, into a score: 1 well behind, 0 in front."""
+def _rim(labels):
+    """Return how many pixels of each label lie within `REACH_PX` of anything else."""
+    window = 2 * REACH_PX + 1
+    same = ndi.minimum_filter(labels, window) == ndi.maximum_filter(labels, window)
+    return np.bincount(labels[~same], minlength=int(labels.max()) + 1)
+
+
+def _sagitta(labels, first, row, pixels, y, x):
+    """Sagitta of each contact line towards the own centre over its length: positive where the other bulges in."""
     area = np.maximum(np.bincount(labels.ravel()), 1)
     yy, xx = np.indices(labels.shape)
     cy = np.bincount(labels.ravel(), yy.ravel()) / area
@@ -83,5 +94,4 @@ def _bulge(labels, first, row, pixels, y, x):
     normal += 1e-3 * np.eye(3)
     curvature = np.linalg.solve(normal, np.array(t).T[..., None])[:, 2, 0]
     half = np.sqrt(3 * m[2] / pixels)
-    sagitta = -curvature * half**2 / np.maximum(2 * half, 1)
-    return np.where(pixels < 8, 0.0, np.clip(0.5 + (sagitta - 0.06) / 0.12, 0, 1))
+    return -curvature * half**2 / np.maximum(2 * half, 1)

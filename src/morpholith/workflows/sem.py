@@ -51,7 +51,7 @@ def measure(
     images
         Image files, folders of images, or one campaign table.
     pixel_size
-        Pixel size in um; needed when the file does not say it, and it wins when the file says otherwise.
+        Pixel size in um, needed when the file does not say it; it wins when the file says otherwise.
     page
         Which image of multi-page files, from 0; needed when a file has several of one size.
     method
