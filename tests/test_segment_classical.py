@@ -88,7 +88,7 @@ def test_join_weighs_shape_and_grey_evidence():
     pair = np.where((y - 30) ** 2 + (x - 40) ** 2 < 22**2, 1, 0) + np.where((y - 30) ** 2 + (x - 80) ** 2 < 22**2, 2, 0)
     pair[pair == 3] = 1
     n_of = lambda pieces, grey, weight: len(np.unique(join_pieces(pieces, grey, weight=weight))) - 1  # noqa: E731
-    for weight in (0, 0.5):
+    for weight in (0, 0.7):
         assert n_of(halves, (halves > 0) * 1.0, weight) == 1  # half discs make a disc
     assert n_of(pair, (pair > 0) * 1.0, 0) == 2  # two discs do not
     assert n_of(pair, (pair > 0) * 1.0, 5) == 1  # unless nothing is seen where they meet, and that counts much

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import struct
 import os
 import re
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

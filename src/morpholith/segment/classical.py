@@ -26,7 +26,7 @@ def classical(
     min_diameter: float | None = None,
     contrast: float = 0.18,
     edge: float = 0.23,
-    join: float = 0.5,
+    join: float = 0.7,
 ) -> np.ndarray:
     """Segment the particles of a secondary-electron micrograph; no network, no size to give.
 
@@ -76,7 +76,7 @@ def classical(
     if not inside.any():
         return np.zeros(image.shape, np.int32)
     pieces = _flood(inside, strong_edges(grey, inside, threshold=edge))
-    labels = join_pieces(pieces, grey, weight=join)
+    labels = _without_gaps(join_pieces(pieces, grey, weight=join), grey, contrast)
     labels = _to_half_height(_without_contrast(labels, grey), grey)
     return relabel_by_area(remove_small(fill_holes(largest_pieces(labels)), min_area_px=min_area))
 
@@ -178,7 +178,7 @@ def strong_edges(
     return long[chains]
 
 
-def join_pieces(pieces: np.ndarray, grey: np.ndarray, *, weight: float = 0.5, clear: float = 0.38) -> np.ndarray:
+def join_pieces(pieces: np.ndarray, grey: np.ndarray, *, weight: float = 0.7, clear: float = 0.38) -> np.ndarray:
     """Join neighbouring regions, best pair first, while joining gains.
 
     Joining a and b gains ``worth(a + b) - worth(a) - worth(b) + weight L^2 u``. The worth of a region is its area
@@ -374,6 +374,16 @@ def _join(borders, moments, weight, clear):
         while owner[a] != owner[owner[a]]:
             owner[a] = owner[owner[a]]
     return np.array(owner)
+
+
+def _without_gaps(labels, grey, contrast):
+    """Drop regions that are dark themselves: gaps between particles, too narrow not to have been filled as pits."""
+    from scipy import ndimage
+
+    used = np.unique(labels[labels > 0])
+    dark = np.zeros(int(labels.max()) + 1, bool)
+    dark[used] = ndimage.median(grey, labels, used) < contrast
+    return np.where(dark[labels], 0, labels)
 
 
 def _without_contrast(labels, grey):
