@@ -190,6 +190,13 @@ def test_ellipticity_of_one_pixel_and_none():
     assert np.isnan(ellipticity(cut(np.zeros((2, 2), bool))))
 
 
+def test_single_leaves_out_what_holds_others():
+    particle, satellite, twin = disc(90, 70, 40), disc(70, 60, 8), disc(90, 150, 38)
+    got = masks.single([cut(particle), cut(satellite), cut(particle | twin), cut(twin)])
+    assert [m.area for m in got] == [satellite.sum(), twin.sum(), particle.sum()]
+    assert masks.single([]) == []
+
+
 def test_tidy_keeps_position_and_score():
     m = tidy(cut((disc(90, 100, 20) & ~disc(90, 100, 5)) | disc(30, 30, 4), score=0.83))
     assert m.box == (70, 80, 111, 121)

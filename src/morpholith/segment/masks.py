@@ -200,6 +200,16 @@ def choose(masks: Sequence[Mask], *, contained: float = 0.75) -> list[Mask]:
     return [masks[i] for i in sorted(chosen)]
 
 
+def single(masks: Sequence[Mask], *, contained: float = 0.75, share: float = 0.15) -> list[Mask]:
+    """Return the masks inside which no other one makes up more than a `share` of the area, by rising area.
+
+    What is left out may be several particles of which only some have a mask of their own.
+    """
+    masks = sorted(masks, key=lambda m: (m.area, m.y, m.x))
+    several = {j for i, j in enumerate(_parents(masks, contained)) if j >= 0 and masks[i].area > share * masks[j].area}
+    return [mask for i, mask in enumerate(masks) if i not in several]
+
+
 def ellipticity(mask: Mask) -> float:
     """Return how much of an ellipse a mask is, from its moments: 1 for every ellipse, less for all else.
 

@@ -60,7 +60,7 @@ def segment_anything(
         MobileSAM (`mobile_sam.pt`) or an original ViT-B, -L or -H file; see `morpholith.nets.sam.load`.
     prompts : {"seeds", "grid"}
         ``"seeds"`` asks at the deepest point of every particle that `classical` finds, then at those points of
-        the grid that lie on foreground no mask covers yet. ``"grid"`` asks at every point of the grid and uses
+        the grid that lie on foreground which no mask of a single object covers yet. ``"grid"`` asks at every point of the grid and uses
         nothing but the network, as the publication does: slower, and blind to particles between the points.
     points_per_side : int
         Points along the longer side of the image, and of each tile.
@@ -311,9 +311,9 @@ class _Questions:
 
 
 def _uncovered(grid, masks, view):
-    """Return the points of a grid that lie on foreground where no mask lies."""
+    """Return the points of a grid that lie on foreground where no mask of a single object lies."""
     free = foreground(view)
-    for mask in masks:
+    for mask in _masks.single(masks):
         if not _masks.is_background(mask, shape=view.shape):
             top, left, bottom, right = mask.box
             free[top:bottom, left:right] &= ~mask.crop

@@ -126,9 +126,31 @@ def assess(plan: Campaign, fields: list[Field], *, seed: int) -> Result:
             *_of_conditions(described, plan),
             *measure.cautions(table, overall, frames),
         ],
+        files={
+            f"labels/{stem}_labels.tif": partial(_save_labels, field=f)
+            for stem, f in zip(_stems(fields), fields, strict=True)
+        },
         inputs=[*plan.source, *plan.images["path"]],
         text=_how(fields),
     )
+
+
+def _stems(fields: list[Field]) -> list[str]:
+    """Return the name of each image as one part of a path, without its suffix where that keeps them apart."""
+    flat = [f.name.replace("/", "_").replace("\\", "_").lstrip("._") for f in fields]
+    short = [Path(name).stem for name in flat]
+    return short if len(set(short)) == len(short) else flat
+
+
+def _save_labels(path: Path, *, field: Field) -> None:
+    """Write the mask of every particle as Fiji opens it; the values are the labels of `particles.csv`."""
+    import numpy as np
+
+    from ..read import write_tiff
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dtype = np.uint16 if field.labels.max(initial=0) < 65536 else np.float32
+    write_tiff(path, Image(field.labels.astype(dtype), "yx", field.image.spacing))
 
 
 def _named(plan: Campaign):
