@@ -8,7 +8,7 @@ from morpholith.errors import InputError
 from morpholith.measure import form_circularity
 from morpholith.nets import particle_net
 from morpholith.nets.store import load, save
-from morpholith.segment.learned import enlarge
+from morpholith.segment.learned import cut_tails, enlarge
 from morpholith.segment.matching import match
 from morpholith.specimens import Habit, Microscope, Powder, discs, micrograph, scene
 
@@ -192,3 +192,41 @@ def test_targets_say_what_is_there(factor):
     assert (behind[(labels == 2) & (behind >= 0)] == 1).all()
     assert (behind[(labels == 1) & (behind >= 0)] == 0).all()
     assert (behind[labels == 0] == -1).all()
+
+
+def test_tails_and_what_hangs_by_a_neck_are_cut():
+    y, x = np.indices((120, 160))
+    disc = np.hypot(y - 60, x - 50) < 30
+    tail = (abs(y - 60) < 3) & (x > 50) & (x < 120)
+    blob = np.hypot(y - 60, x - 125) < 12
+    labels = (disc | tail | blob).astype(np.int32)
+    cut = cut_tails(labels)
+    assert (cut[blob] == 0).all()
+    assert (cut[60, 90:110] == 0).all()
+    assert cut[disc].mean() > 0.99
+    assert (cut_tails(disc.astype(np.int32)) > 0).sum() == pytest.approx(disc.sum(), rel=0.01)
+
+
+def test_a_particle_at_the_frame_is_not_rounded_off():
+    y, x = np.indices((80, 100))
+    half = (np.hypot(y - 0, x - 50) < 30).astype(np.int32)
+    assert (cut_tails(half) != half).mean() < 0.002
+
+
+def test_what_the_network_doubts_is_dropped(monkeypatch):
+    """Two discs in the maps, one of them neither surely particle nor deep: one label comes out, with its score."""
+    y, x = np.indices((100, 160))
+    first, second = np.hypot(y - 50, x - 45), np.hypot(y - 50, x - 115)
+    sure, unsure = np.clip(1 - first / 30, 0, 1), np.clip(1 - second / 30, 0, 1)
+    maps = {
+        "particle": np.where(sure > 0, 0.98, np.where(unsure > 0, 0.56, 0.02)),
+        "border": np.zeros(y.shape),
+        "depth": np.maximum(sure, 0.5 * unsure),
+        "behind": np.zeros(y.shape),
+    }
+    answers = {k: v.astype(np.float32) for k, v in maps.items()}
+    monkeypatch.setattr(particle_net, "predict", lambda *_, **__: answers)
+    found = segment.particles(y.astype(float) % 7, spacing=(1.0, 1.0))
+    assert found.labels.max() == 1
+    assert (found.labels[first < 25] == 1).all()
+    assert found.score[1] > 0.9
