@@ -60,8 +60,9 @@ def segment_anything(
         MobileSAM (`mobile_sam.pt`) or an original ViT-B, -L or -H file; see `morpholith.nets.sam.load`.
     prompts : {"seeds", "grid"}
         ``"seeds"`` asks at the deepest point of every particle that `classical` finds, then at those points of
-        the grid that lie on foreground which no mask of a single object covers yet. ``"grid"`` asks at every point of the grid and uses
-        nothing but the network, as the publication does: slower, and blind to particles between the points.
+        the grid that lie on foreground which no mask of a single object covers yet. ``"grid"`` asks at every point of
+        the grid and uses nothing but the network, as the publication does: slower, and blind to particles between the
+        points.
     points_per_side : int
         Points along the longer side of the image, and of each tile.
     tiles : int
