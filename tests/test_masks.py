@@ -75,6 +75,13 @@ def test_group_gives_way_to_its_three_particles():
     assert_labels(resolved((group, 0.98), *[(m, 0.9) for m in three]), *three)
 
 
+def test_half_hidden_particle_and_the_one_before_it_are_two():
+    front = disc(90, 130, 40)
+    behind = disc(90, 80, 42) & ~front
+    assert ellipticity(cut(behind)) < 0.8 < ellipticity(cut(front | behind))
+    assert_labels(resolved((front | behind, 0.99), (front, 0.95), (behind, 0.95)), front, behind)
+
+
 def test_group_of_groups_gives_way_too():
     four = [disc(60, 40 + 41 * k, 20) for k in range(4)]
     pairs = [four[0] | four[1], four[2] | four[3]]

@@ -79,7 +79,7 @@ def resolve(
     Each mask is tidied (largest piece, holes filled); the background is dropped; of duplicates the most
     confident stays. A mask inside another one is either a part of it (a facet, a satellite) or one of several
     particles that the other one lumps together. Both readings are weighed by area x score x ellipticity
-    (squared for a mask with several inside): the parts win when together they explain more of the outer mask's
+    (to the power 1/4, 1 or 2 for a mask with none, one or several inside): the parts win when together they explain more of the outer mask's
     area, with better shapes, than the outer mask as one particle. On a tree of nested masks that choice has an
     exact optimum, found from the smallest mask up (as Arteta et al., MICCAI 2012, choose among extremal regions);
     ellipticity is that of Rosin, Mach. Vis. Appl. 14, 172 (2003). Where chosen masks still overlap a little, the
@@ -190,8 +190,8 @@ def choose(masks: Sequence[Mask], *, contained: float = 0.75) -> list[Mask]:
     worth = np.zeros(len(masks))
     best: list[list[int]] = [[] for _ in masks]
     for i, mask in enumerate(masks):  # a parent is larger than its children, so they are settled before it
-        # What holds several others has to look the more like one particle.
-        shape = ellipticity(mask) ** (1 if len(children[i]) < 2 else 2)
+        # A particle half hidden is no ellipse; but what holds several others has to look like one particle.
+        shape = ellipticity(mask) ** (0.25, 1, 2)[min(len(children[i]), 2)]
         own = mask.area * mask.score * shape
         parts = [j for child in children[i] for j in best[child]]
         together = sum(worth[child] for child in children[i]) - _shared(masks, parts)
