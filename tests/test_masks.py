@@ -78,7 +78,7 @@ def test_group_gives_way_to_its_three_particles():
 def test_half_hidden_particle_and_the_one_before_it_are_two():
     front = disc(90, 130, 40)
     behind = disc(90, 80, 42) & ~front
-    assert ellipticity(cut(behind)) < 0.8 < ellipticity(cut(front | behind))
+    assert ellipticity(cut(behind)) < 0.9 < ellipticity(cut(front | behind))  # the pair looks more like one
     assert_labels(resolved((front | behind, 0.99), (front, 0.95), (behind, 0.95)), front, behind)
 
 
