@@ -197,6 +197,7 @@ def test_the_image_is_left_alone(crowd):
         (np.eye(5), {"spacing": -1}, "`spacing` must be 2 positive lengths"),
         (np.eye(5), {"min_diameter": 0}, "`min_diameter` must be a positive length in um, got 0"),
         (np.eye(5), {"contrast": 1.5}, "`contrast` must lie between 0 and 1, got 1.5"),
+        (np.eye(5), {"join": -1}, "`join` must not be negative, got -1"),
         (np.eye(5), {"edge": 0}, "`edge` must lie between 0 and 1, got 0"),
     ],
 )

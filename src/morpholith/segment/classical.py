@@ -46,8 +46,8 @@ def classical(
     contrast : float
         Foreground begins at this share of the way from the background to the particles' mean grey value.
     edge : float
-        Least strength of a cut, as the grey step across it relative to the same difference. Lower finds more
-        particles that lie on others, and more facets.
+        Least strength of a cut; see `strong_edges`. Lower finds more particles that lie on others, and more
+        facets.
     join : float
         Weight of the grey evidence at a border against the shape of the two regions. Higher joins more.
 
@@ -69,6 +69,8 @@ def classical(
     for name, value in (("contrast", contrast), ("edge", edge)):
         if not 0 < value < 1:
             raise InputError(f"`{name}` must lie between 0 and 1, got {value!r}.")
+    if not join >= 0:
+        raise InputError(f"`join` must not be negative, got {join!r}.")
     smallest = min_diameter**2 / (pixel[0] * pixel[1]) if min_diameter else DEFAULT_DIAMETER_PX**2
     min_area = np.pi / 4 * smallest
     grey = above_background(image, contrast=contrast)
@@ -103,9 +105,9 @@ def foreground(array: np.ndarray, *, contrast: float = 0.18) -> np.ndarray:
 def above_background(image: np.ndarray, *, contrast: float = 0.18) -> np.ndarray:
     """Subtract a smooth background and scale, so that background is about 0 and particles about 1.
 
-    The background is a surface of second order through the pixels that are not foreground; surface and
-    two grey levels are found in turn (`_two_levels`). Its bending is held back a little, so that it
-    stays tame where particles leave no background to see.
+    The background is a surface of second order through the pixels that are not foreground; surface and the two
+    grey levels are found in turn. Its bending is held back a little, so that it stays tame where particles leave
+    no background to see.
 
     Parameters
     ----------
@@ -154,7 +156,7 @@ def strong_edges(
     inside : (y, x) bool array
         Where edges are looked for.
     threshold : float
-        Least gradient magnitude times sigma: about the step across a blurred edge, times 0.4.
+        Least gradient magnitude times sigma, which is 0.4 times the height of an ideal step.
     sigma : float
         Width of the Gaussian in px.
     min_length : int
@@ -313,12 +315,12 @@ def _borders(labels, grey):
     first, second, step, valley = (np.concatenate(parts) for parts in zip(*found, strict=True))
     turned = first > second
     a, b = np.where(turned, second, first).astype(np.int64), np.where(turned, first, second)
-    keys, inverse = np.unique(a * (int(labels.max()) + 1) + b, return_inverse=True)
+    width = int(labels.max()) + 1
+    keys, inverse = np.unique(a * width + b, return_inverse=True)
     per_px = np.pi / 4  # of border length a crossed pixel side, averaged over directions
     length = per_px * np.bincount(inverse)
     step = per_px * np.bincount(inverse, np.where(turned, -step, step))
     valley = per_px * np.bincount(inverse, valley)
-    width = int(labels.max()) + 1
     return keys // width, keys % width, length, step, valley
 
 

@@ -79,11 +79,11 @@ def resolve(
     Each mask is tidied (largest piece, holes filled); the background is dropped; of duplicates the most
     confident stays. A mask inside another one is either a part of it (a facet, a satellite) or one of several
     particles that the other one lumps together. Both readings are weighed by area x score x ellipticity (to the
-    power 1/4, 1 or 2 for a mask with none, one or several inside): the parts win when together they explain
-    more of the outer mask's area, with better shapes, than the outer mask as one particle. On a tree of nested
-    masks that choice has an exact optimum, found from the smallest mask up (as Arteta et al., MICCAI 2012,
-    choose among extremal regions); ellipticity is that of Rosin, Mach. Vis. Appl. 14, 172 (2003). Where chosen
-    masks still overlap a little, the smaller one lies on top.
+    power 1/4, 1 or 2 for a mask with none, one or several inside): the parts win when together they explain the
+    outer mask better than it does as one particle. On a tree of nested masks that choice has an exact optimum,
+    found from the smallest mask up (as Arteta et al., MICCAI 2012, choose among extremal regions); ellipticity
+    is that of Rosin, Mach. Vis. Appl. 14, 172 (2003). Where chosen masks still overlap a little, the smaller one
+    lies on top.
 
     Parameters
     ----------
