@@ -49,16 +49,17 @@ def test_threshold_is_inclusive():
 
 
 def test_more_pairs_beat_a_better_pair():
-    # Truth 1 fits label 1 at 0.5 and label 2 at 0.3; truth 2 fits only label 1, at 0.4: both are to be paired.
+    # Truth 1 fits label 1 at 0.82; to pair truth 2 as well, which only meets label 1, it has to take label 2.
     truth = np.zeros((1, 100), int)
     labels = np.zeros((1, 100), int)
-    truth[0, :20], truth[0, 20:40] = 1, 2
-    labels[0, 8:28], labels[0, 0:8] = 1, 2
+    truth[0, :80], truth[0, 80:90] = 1, 2
+    labels[0, 8:88], labels[0, :8] = 1, 2
     table = iou_table(truth, labels)
-    np.testing.assert_allclose(table.iou, [12 / 28, 8 / 20, 8 / 32])
-    got = match(truth, labels, iou=0.2)
+    np.testing.assert_allclose(table.iou, [72 / 88, 8 / 80, 8 / 82])
+    got = match(truth, labels, iou=0.09)
     assert got.tp == 2
     np.testing.assert_array_equal(got.pairs[["truth", "label"]], [[1, 2], [2, 1]])
+    assert match(truth, labels, iou=0.5).mean_iou == pytest.approx(72 / 88)
 
 
 def test_average_precision_by_hand():

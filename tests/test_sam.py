@@ -223,6 +223,16 @@ def test_tiny_vit_bias_depends_on_distance_alone():
     assert index[0, 8] == index[6, 2] == 8
 
 
+def test_tiny_vit_halves_three_times_before_its_last_two_stages():
+    encoder = tiny_vit.TinyViT((8, 16, 20, 40), (1, 1, 1, 1), (1, 2, 2, 4), (7, 7, 14, 7), size=128, out=12).eval()
+    seen = []
+    for stage in encoder.layers:
+        stage.register_forward_hook(lambda *call: seen.append(tuple(call[-1].shape)))
+    with torch.inference_mode():
+        assert encoder(torch.zeros(1, 3, 128, 128)).shape == (1, 12, 8, 8)
+    assert seen == [(1, 16, 16, 16), (1, 20, 8, 8), (1, 40, 8, 8), (1, 40, 8, 8)]
+
+
 @pytest.fixture(scope="module")
 def small():
     """A ViT model of 32 channels on a 128 px square, with random weights."""

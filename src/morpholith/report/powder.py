@@ -99,7 +99,8 @@ def _spread(n):
 
 
 def _safe(name):
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).removesuffix(".tif").strip("._") or "image"
+    bare = re.sub(r"\.(tiff?|png|jpe?g|bmp)$", "", name, flags=re.IGNORECASE)
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", bare).strip("._") or "image"
 
 
 def _outlined(field, limits, reasons):
