@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "morpholith"
-STAGES = ("read", "segment", "measure", "nets", "specimens", "report")
+STAGES = ("read", "segment", "measure", "track", "export", "nets", "specimens", "report")
 
 
 def _imports(path):

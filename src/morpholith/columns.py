@@ -18,3 +18,10 @@ REJECTED = "rejected"  # why it is kept out of shape statistics; empty when it i
 HEIGHT_PX, WIDTH_PX = "bbox_height_px", "bbox_width_px"
 SIZE = "size_um"  # diameter that enters the size distribution: completed where the particle is partly hidden
 WEIGHT = "frame_weight"  # of the particle in the size distribution, 1/um2: corrects for the frame
+
+# Volumes
+Z = "z_um"
+VOLUME = "volume_um3"
+SURFACE = "surface_um2"
+SPHERICITY = "sphericity"  # Wadell: surface of the sphere of equal volume over the surface
+N_CONTACTS = "n_contacts"  # neighbours it touches

@@ -1,0 +1,1 @@
+"""Numbers into files that the next program runs: battery models."""

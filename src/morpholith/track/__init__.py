@@ -1,0 +1,1 @@
+"""Series and pairs: who is who, how it moved, registered stacks."""
