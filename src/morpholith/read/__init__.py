@@ -4,16 +4,23 @@ from .campaign import Campaign, campaign
 from .files import SUFFIXES, images
 from .micrograph import image, pages
 from .scale import MissingPixelSize
-from .tiff import Page, write_tiff
+from .tiff import Page
+from .tiff_out import write_tiff
+from .volume import volume
+from .voxel import MissingVoxelSize
+from .zarr_out import write_zarr
 
 __all__ = [
     "SUFFIXES",
     "Campaign",
     "MissingPixelSize",
+    "MissingVoxelSize",
     "Page",
     "campaign",
     "image",
     "images",
     "pages",
+    "volume",
     "write_tiff",
+    "write_zarr",
 ]

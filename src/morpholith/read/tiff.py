@@ -1,10 +1,9 @@
-"""TIFF: pages, pixels and the scale written in tags; and a TIFF that Fiji opens with its scale."""
+"""TIFF: pages, pixels and the scale written in tags."""
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -16,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..image import Image
 from . import vendors
 from .files import text
-from .scale import Header, length_um, plausible, unit_um
+from .scale import Header, length_um, number, plausible, unit_um
 
 VENDOR_TAGS: dict[int, tuple[str, Callable[..., Header]]] = {
     34118: ("Zeiss tag 34118", vendors.zeiss),
@@ -77,13 +75,13 @@ def opened(path: Path) -> Iterator[Any]:
                 file = tifffile.TiffFile(handle)
                 shape = file.pages[0].shape
             except Exception as error:
-                raise InputError(_damaged(path, error)) from error
+                raise InputError(damaged(path, error)) from error
             if math.prod(shape) == 0:
                 raise InputError(f"{path.name} holds an image of zero size, {shape}; export it again.")
             try:
                 yield file
             except (tifffile.TiffFileError, struct.error) as error:  # a later page turned out to be damaged
-                raise InputError(_damaged(path, error)) from error
+                raise InputError(damaged(path, error)) from error
     finally:
         log.disabled = before
 
@@ -96,12 +94,12 @@ def pages(path: Path) -> list[Page]:
 
 def _pages(file):
     n = len(file.pages)
-    stored = _stack_length(file) or n
+    stored = stack_length(file) or n
     listed = [file.pages[i if n > 1 else 0] for i in range(stored)]
     return [Page(i, _shape(p), str(p.dtype)) for i, p in enumerate(listed)]
 
 
-def _stack_length(file):
+def stack_length(file) -> int:
     """Return the number of images in an ImageJ stack that has a directory for its first image only."""
     if len(file.pages) > 1 or not file.is_imagej or file.pages[0].compression != 1:
         return 0
@@ -132,23 +130,23 @@ def decode(path: Path, *, page: int, max_bytes_check: Callable[[Page], None]) ->
     with opened(path) as file:
         listed = _pages(file)
         max_bytes_check(listed[page])
-        stack = _stack_length(file)
+        stack = stack_length(file)
         ifd = file.pages[0 if stack else page]
-        _complete(path, ifd, images=stack or 1)
+        complete(path, ifd, images=stack or 1)
         try:
             array = _stack_image(path, file.byteorder, ifd, page, stack) if stack else ifd.asarray()
         except Exception as error:
-            raise InputError(_damaged(path, error)) from error
+            raise InputError(damaged(path, error)) from error
         array = _as_light(path, array, ifd)
         return Decoded(
             array,
-            format=f"TIFF, {_compression(ifd)}, {ifd.dtype}",
-            headers=tuple(_headers(file, ifd)),
-            resolution=_resolution(ifd),
+            format=f"TIFF, {compression(ifd)}, {ifd.dtype}",
+            headers=tuple(headers(file, ifd)),
+            resolution=resolution(ifd),
         )
 
 
-def _complete(path, ifd, *, images):
+def complete(path, ifd, *, images=1):
     """Check that every strip lies inside the file: decoders fill what is missing with black, silently."""
     size = path.stat().st_size
     ends = [o + n for o, n in zip(ifd.dataoffsets, ifd.databytecounts, strict=False)]
@@ -189,7 +187,7 @@ def _as_light(path, array, ifd):
     return np.ascontiguousarray(array)
 
 
-def _headers(file, ifd):
+def headers(file, ifd) -> Iterator[Header]:
     """Yield what the tags say about the scale: the microscope's own, then OME, then ImageJ."""
     shape = _shape(ifd)
     for code, (source, parse) in VENDOR_TAGS.items():
@@ -223,15 +221,42 @@ def _jeol_tags(file, ifd):
 
 def _ome(description):
     """Read PhysicalSizeX/Y of the first Pixels element; a missing unit means um, as the schema says."""
-    element = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", description)
-    attributes = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', element.group() if element else ""))
-
-    def size(axis):
-        unit = attributes.get(f"PhysicalSize{axis}Unit", "um").replace("&#181;", "u")
-        return length_um(f"{attributes.get(f'PhysicalSize{axis}')} {unit}")
-
-    spacing = plausible((size("Y") or size("X"), size("X")))
+    attributes = ome_pixels(description)
+    x = _ome_length(attributes, "X")
+    spacing = plausible((_ome_length(attributes, "Y") or x, x))
     return Header("OME", spacing, "PhysicalSizeX", notes=_unless(spacing, "OME", "PhysicalSizeX"))
+
+
+def ome_pixels(description: str) -> dict[str, str]:
+    """Return the attributes of the first Pixels element of an OME header."""
+    element = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", description)
+    return dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', element.group() if element else ""))
+
+
+def _ome_length(attributes, axis):
+    unit = attributes.get(f"PhysicalSize{axis}Unit", "um").replace("&#181;", "u")
+    return length_um(f"{attributes.get(f'PhysicalSize{axis}')} {unit}")
+
+
+def slice_distance(description: str) -> tuple[float | None, str, str]:
+    """Return the distance of the slices in um, the entry that gave it, and a note where an entry is unusable.
+
+    OME PhysicalSizeZ, or ImageJ spacing with its unit. ImageJ leaves the entry out when the distance is one
+    unit, and when nobody set it: nothing is concluded from that.
+    """
+    if "<OME" in description or ":OME" in description[:500]:
+        attributes = ome_pixels(description)
+        z = _ome_length(attributes, "Z")
+        unusable = "" if z or "PhysicalSizeZ" not in attributes else "OME has no usable PhysicalSizeZ"
+        return z, "PhysicalSizeZ" if z else "", unusable
+    if not description.startswith("ImageJ="):
+        return None, "", ""
+    entries = dict(line.split("=", 1) for line in description.splitlines() if "=" in line)
+    unit = entries.get("zunit", entries.get("unit", "")).strip()
+    factor, steps = unit_um(unit), number(entries.get("spacing"))
+    if factor is None or not steps or steps < 0 or unit.lower() == "cm":
+        return None, "", ""
+    return steps * factor, "spacing", ""
 
 
 def _imagej(description, ifd):
@@ -263,78 +288,20 @@ def _density(ifd):
     return tuple(found) if min(found) > 0 else None
 
 
-def _resolution(ifd):
+def resolution(ifd) -> str:
+    """Return the print resolution in words, or nothing."""
     density = _density(ifd)
     tag = ifd.tags.get(296)
     unit = {2: "inch", 3: "cm"}.get(int(tag.value) if tag is not None else 2)
     return f"{density[1]:g} px per {unit}" if density and unit and density[1] > 1 else ""
 
 
-def _compression(ifd):
-    return "uncompressed" if ifd.compression == 1 else ifd.compression.name
+def compression(ifd) -> str:
+    """Return the name of the compression."""
+    return "uncompressed" if ifd.compression == 1 else getattr(ifd.compression, "name", str(ifd.compression))
 
 
-def _damaged(path, error):
+def damaged(path, error) -> str:
+    """Return the sentence about a TIFF that cannot be decoded."""
     what = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
     return f"{path.name} is a damaged or incomplete TIFF ({what}); copy or export it again."
-
-
-def write_tiff(path: str | Path, image: Image) -> Path:
-    """Write an image as an ImageJ TIFF, which Fiji opens with its pixel size.
-
-    Parameters
-    ----------
-    path : path
-        Written under another name first and then renamed, so that no half file is ever seen.
-    image : Image
-        Axes ``"yx"``, ``"zyx"`` or ``"tyx"``. ImageJ knows uint8, uint16 and float32: truth values become 0
-        and 255, other integers uint16 where they fit (labels do) and else float32 where that is exact, and
-        float64 loses digits to float32.
-
-    Returns
-    -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    InputError
-        For other axes, an empty array, integers beyond 16 777 216, or a place that cannot be written.
-    """
-    import tifffile
-
-    path = Path(path)
-    if image.axes not in ("yx", "zyx", "tyx") or image.array.size == 0:
-        raise InputError(
-            f"`image` must have axes 'yx', 'zyx' or 'tyx' and at least a pixel to be written as TIFF; "
-            f"got {image.axes!r} {image.shape}."
-        )
-    array = _imagej_type(image.array)
-    y, x = image.spacing[-2:]
-    metadata = {"axes": image.axes.upper(), "unit": "um"}
-    if image.axes[0] == "z":
-        metadata["spacing"] = str(image.spacing[0])
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        tifffile.imwrite(part, array, imagej=True, resolution=(1 / x, 1 / y), metadata=metadata)
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); choose another folder.") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return path
-
-
-def _imagej_type(array):
-    if array.dtype == bool:
-        return array.astype(np.uint8) * np.uint8(255)
-    if array.dtype in (np.uint8, np.uint16, np.float32) or array.dtype.kind == "f":
-        return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.float32)
-    if array.dtype.kind not in "iu":
-        raise InputError(f"`image` must be numeric to be written as TIFF, got {array.dtype}.")
-    low, high = int(array.min()), int(array.max())
-    if low >= 0 and high < 2**16:
-        return array.astype(np.uint16)
-    if max(-low, high) <= 2**24:
-        return array.astype(np.float32)
-    raise InputError(f"`image` holds integers from {low} to {high}, which ImageJ TIFF cannot store exactly.")
