@@ -18,6 +18,17 @@ _WHERE = {
     "scene": "powder",
     "Microscope": "microscope",
     "micrograph": "microscope",
+    "Electrode": "electrodes",
+    "Packing": "assembly",
+    "electrode": "electrodes",
+    "cycled": "cycling",
+    "Tomograph": "tomograph",
+    "tomogram": "tomograph",
+    "Channels": "channels",
+    "laminate": "channels",
+    "straight_channels": "channels",
+    "inclined_channels": "channels",
+    "sphere_packing": "channels",
 }
 
 __all__ = list(_WHERE)

@@ -15,7 +15,15 @@ from ..progress import progress
 from ..results import ReportFigure, Result
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from ..specimens.assembly import Packing
+    from ..specimens.electrodes import Electrode
     from ..specimens.powder import Powder, Scene
+    from ..specimens.tomograph import Tomograph
+
+MOST_VOXELS = 400_000_000
+STUDENT = 3.18  # 97.5 % quantile for four independent samples, the fewest behind a sampled truth
 
 
 def powder(
@@ -162,3 +170,247 @@ def _truth_figure(picture, field: Scene):
         lines = [p[:, ::-1] / field.spacing[0] for p in field.outlines.values()]
         axes[1].add_collection(LineCollection(lines, colors="#E69F00", linewidths=0.8))
     return figure
+
+
+def electrode(
+    *,
+    size: float | tuple[float, float, float] = 64.0,
+    voxel_size: float | tuple[float, float, float] | None = None,
+    solid: float = 0.5,
+    d50: float = 9.0,
+    geometric_sd: float = 1.3,
+    aspect: float = 1.15,
+    roughness: float = 0.0,
+    overlap: float = 0.05,
+    binder: float = 0.06,
+    cracked: float = 0.0,
+    gradient: float = 0.0,
+    difficulty: Literal["easy", "typical", "hard"] = "typical",
+    expansion: float | None = None,
+    expansion_sd: float = 0.02,
+    newly_cracked: float = 0.1,
+    lost: float = 0.0,
+    seed: int = 0,
+) -> Result:
+    """Make a virtual tomogram of an electrode, with the exact truth beside it.
+
+    Writes ``electrode.tif`` (the tomogram, voxel size inside), ``electrode_phases.tif`` (0 pore, 1 active, 2 binder),
+    ``electrode_labels.tif`` (every particle), ``truth.csv`` (exact size, shape and place of every particle) and
+    ``truth.json`` (porosity, surface and the rest under the names that ``xct measure`` gives its estimates). With
+    ``--expansion`` the same electrode after cycling as well: ``electrode_cycled.tif``, its phases and labels,
+    ``truth_cycled.csv`` and ``truth_cycled.json``; a particle has the same label before and after.
+
+    Parameters
+    ----------
+    size
+        Edges of the specimen in um, one number or z,y,x; z runs through the thickness.
+    voxel_size
+        Edges of a voxel in um, one number or z,y,x; 0.4 unless given.
+    solid
+        Volume fraction of the active particles.
+    d50
+        Median diameter by number, um.
+    geometric_sd
+        Geometric standard deviation of the log-normal diameters; 1 for particles of one size.
+    aspect
+        Median ratio of long to short axis of the particles; 1 for nearly round ones.
+    roughness
+        Lumps: root mean square departure of the radius from a spheroid, relative, up to 0.12.
+    overlap
+        By which share of their distance neighbours may interpenetrate.
+    binder
+        Volume fraction of the carbon-binder that bridges the particles.
+    cracked
+        Share of the particles that have a crack from the start.
+    gradient
+        Change of the solid fraction from bottom to top, over its mean, -1 to 1.
+    difficulty
+        How blurred, noisy and ringed the tomogram is.
+    expansion
+        Mean growth of the particles' volume on cycling, as 0.07; without it the electrode is not cycled.
+    expansion_sd
+        Standard deviation of that growth over the particles.
+    newly_cracked
+        Share of the particles that crack on cycling.
+    lost
+        Share of the particles that are gone after cycling.
+    seed
+        Same seed, same specimen.
+    """
+    import numpy as np
+
+    from .. import _checks
+    from ..specimens import Electrode, Tomograph
+
+    positive(d50, name="--d50")
+    spacing = _checks.spacing(0.4 if voxel_size is None else voxel_size, 3, name="--voxel-size")
+    edges = _checks.spacing(size, 3, name="--size")
+    shape = [round(e / s) for e, s in zip(edges, spacing, strict=True)]
+    if min(shape) < 8 or np.prod(shape, dtype=float) > MOST_VOXELS:
+        raise InputError(
+            f"--size {edges} um at --voxel-size {spacing} um makes {' x '.join(map(str, shape))} voxels; "
+            f"at least 8 on each edge and at most {MOST_VOXELS:.0e} in all are possible."
+        )
+    if not 0 <= lost < 1 or not 0 <= newly_cracked <= 1:
+        raise InputError(f"--lost and --newly-cracked are shares, 0 to 1; got {lost} and {newly_cracked}.")
+    params = Electrode(
+        size_um=edges, solid=solid, d50_um=d50, geometric_sd=geometric_sd, aspect=aspect, roughness=roughness,
+        aspect_sd=0.08 if aspect > 1 else 0.0, overlap=overlap, binder=binder, cracked=cracked, gradient=gradient,
+    )  # fmt: skip
+    cycling = None if expansion is None else {
+        "expansion": expansion, "expansion_sd": expansion_sd, "crack_fraction": newly_cracked, "lost": lost,
+    }  # fmt: skip
+    return virtual_electrode(params, Tomograph.of(difficulty, spacing=spacing), cycling, seed)
+
+
+def virtual_electrode(params: Electrode, tomograph: Tomograph, cycling: dict | None, seed: int) -> Result:
+    """Pack an electrode, image it (before and after cycling) and gather pictures and truth in a result."""
+    import numpy as np
+
+    from ..specimens import cycled
+    from ..specimens import electrode as pack
+
+    pack_rng, image_rng, cycle_rng, again_rng = np.random.default_rng(seed).spawn(4)
+    states = {"": (pack(params, rng=pack_rng), image_rng)}
+    if cycling is not None:
+        states["_cycled"] = (cycled(states[""][0], rng=cycle_rng, **cycling), again_rng)
+    files: dict[str, Callable[[Path], object]] = {}
+    figures: dict[str, ReportFigure] = {}
+    summary: dict[str, Quantity] = {}
+    for end, (packing, rng) in progress(states.items(), total=len(states), label="imaging"):
+        truth = packing.exact(tomograph.spacing)
+        figures |= _add_electrode(files, packing, tomograph, truth, end=end, rng=rng)
+        summary.update({f"{key}{end}": q for key, q in truth_quantities(truth).items()})
+    if cycling is not None:
+        pair = [states[end][0].table(tomograph.spacing) for end in ("", "_cycled")]
+        summary.update(expansion_truth(*pair))
+    return Result(
+        summary=summary, files=files, figures=figures, title="Virtual electrode",
+        warnings=["Virtual specimen: every volume is computed, none was taken with a tomograph.",
+                  *_packing_warnings(states[""][0])],
+    )  # fmt: skip
+
+
+def _add_electrode(files, packing: Packing, tomograph: Tomograph, truth: dict, *, end: str, rng) -> dict:
+    """Add the volumes and tables of one state of the electrode to `files`; return its figures."""
+    import numpy as np
+
+    from ..specimens import tomogram
+
+    spacing = tomograph.spacing
+    grey = tomogram(packing, tomograph, rng=rng)
+    labels, phases = packing.labels(spacing), packing.phases(spacing)
+    kept = np.uint16 if labels.max(initial=0) < 65536 else np.float32
+    volumes = {"": grey, "_phases": phases, "_labels": labels.astype(kept)}
+    for kind, array in volumes.items():
+        files[f"electrode{end}{kind}.tif"] = partial(_save_volume, array=array, spacing=spacing)
+    table = packing.table(spacing)
+    files[f"truth{end}.csv"] = lambda path: table.to_csv(path)
+    files[f"truth{end}.json"] = lambda path: path.write_text(_as_json(truth))
+    when = "after cycling" if end else "as made"
+    from ..report.render3d import electrode_figure
+
+    look = {"spacing": spacing, "values": table["diameter_um"], "name": "diameter (µm)"}
+    return {
+        f"electrode{end}": ReportFigure(
+            partial(_slices_figure, grey, phases, labels, spacing),
+            f"Middle slices of the electrode {when}: the tomogram, the phases (active light, binder orange) and the "
+            "particles. The z axis runs through the thickness, upwards.",
+        ),
+        f"electrode{end}_3d": ReportFigure(
+            partial(electrode_figure, phases, labels, **look),
+            f"The electrode {when}, a corner cut away: particles by their diameter, and the pore space.",
+        ),
+    }
+
+
+def truth_quantities(truth: dict[str, float]) -> dict[str, Quantity]:
+    """Return true numbers as quantities; those that are sampled with the interval of their standard error."""
+    population = ("d10_um", "d50_um", "d90_um", "d50_volume_um")
+    found = {}
+    for key, value in truth.items():
+        if key.endswith("_se"):
+            continue
+        se = truth.get(f"{key}_se")
+        unit = "um2/um3" if key.endswith("_um2_per_um3") else "um" if key.endswith("_um") else ""
+        how = "sampled on randomly shifted point sets" if se is not None else "counted"
+        found[key] = Quantity(
+            value, unit=unit, method="exact, of the population" if key in population else how,
+            low=None if se is None else value - STUDENT * se, high=None if se is None else value + STUDENT * se,
+        )  # fmt: skip
+    return found
+
+
+def expansion_truth(before, after) -> dict[str, Quantity]:
+    """Return the true numbers of `xct compare` from the particle tables before and after."""
+    whole = before.index[~before["touches_edge"]].intersection(after.index[~after["touches_edge"]])
+    growth = after.loc[whole, "expansion"]
+    d0, d1 = (t.loc[~t["touches_edge"], "diameter_um"].median() for t in (before, after))
+    return {
+        "expansion_matched": Quantity(
+            float(growth.mean()), n=len(whole), method="mean of the particles that no face cuts before or after, exact"
+        ),
+        "expansion_population": Quantity(
+            float((d1 / d0) ** 3 - 1), n=len(whole), method="cube of the ratio of the median diameters, less 1, exact"
+        ),
+        "n_matched": Quantity(len(whole), method="particles that no face cuts before or after, counted"),
+    }
+
+
+def _packing_warnings(packing: Packing) -> list[str]:
+    if packing.excess < 0.01:
+        return []
+    reached = packing.params.overlap + packing.excess
+    return [
+        f"The particles are packed so densely that neighbours overlap by up to {reached:.0%} of their distance, more "
+        "than --overlap; the truth takes it into account."
+    ]
+
+
+def _as_json(truth: dict[str, float]) -> str:
+    import math
+
+    # a packing without a whole particle has no median; JSON knows no NaN
+    known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in truth.items()}
+    return json.dumps(known, indent=2) + "\n"
+
+
+def _save_volume(path: Path, *, array, spacing) -> None:
+    from ..read import write_tiff
+
+    write_tiff(path, Image(array, "zyx", spacing))
+
+
+def _slices_figure(grey: np.ndarray, phases: np.ndarray, labels: np.ndarray, spacing):
+    """Draw middle slices (z up the page, then y) of the tomogram, the phases and the particles."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from ..report.style import micrograph, style
+
+    nz, ny, _ = grey.shape
+    colours = _particle_colours(int(labels.max(initial=0)))
+    paint = np.array([[0.10, 0.11, 0.13], [0.86, 0.86, 0.84], [0.90, 0.62, 0.0]])
+    cuts = {"across the thickness (zx)": (np.s_[::-1, ny // 2], (spacing[0], spacing[2])),
+            "in the plane (yx)": (np.s_[nz // 2], spacing[1:])}  # fmt: skip
+    with style():
+        figure = Figure(figsize=(11, 7.6), layout="constrained")
+        axes = figure.subplots(2, 3)
+        for row, (name, (cut, pixel)) in zip(axes, cuts.items(), strict=True):
+            micrograph(row[0], grey[cut], spacing=pixel, title=f"tomogram, {name}")
+            painted = {"phases": paint[phases[cut]], "particles": colours[labels[cut]]}
+            for ax, (title, picture) in zip(row[1:], painted.items(), strict=True):
+                ax.imshow(picture, aspect=pixel[0] / pixel[1], interpolation="nearest")
+                ax.set(xticks=[], yticks=[], title=title)
+                ax.spines[:].set_visible(False)
+    return figure
+
+
+def _particle_colours(n: int) -> np.ndarray:
+    """Return (n + 1, 3) muted colours, neighbours in number far apart in hue; 0 is dark."""
+    import numpy as np
+    from matplotlib.colors import hsv_to_rgb
+
+    hue = (np.arange(n) * 0.61803398875) % 1
+    tone = np.stack([hue, 0.32 + 0.18 * ((np.arange(n) * 0.41) % 1), 0.72 + 0.2 * ((np.arange(n) * 0.73) % 1)], 1)
+    return np.vstack([[[0.10, 0.11, 0.13]], hsv_to_rgb(tone)])
