@@ -30,12 +30,13 @@ def grey(array, *, name="image"):
     return array
 
 
-def labels(array, *, name="labels"):
-    """Return a 2D integer label image as int32, or say what came instead."""
+def labels(array, *, name="labels", ndim=(2,)):
+    """Return an integer label image (or volume, with 3 in `ndim`) as int32, or say what came instead."""
     array = np.asarray(array)
-    if array.ndim != 2 or array.dtype.kind not in "bui":
+    if array.ndim not in ndim or array.dtype.kind not in "bui":
+        kinds = " or ".join(f"{n}D" for n in ((array.ndim,) if array.ndim in ndim else ndim))
         raise InputError(
-            f"`{name}` must be a 2D array of integer labels (0 is background), got {array.dtype} {array.shape}."
+            f"`{name}` must be a {kinds} array of integer labels (0 is background), got {array.dtype} {array.shape}."
         )
     return array.astype(np.int32)
 

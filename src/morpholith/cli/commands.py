@@ -36,12 +36,16 @@ class Command(NamedTuple):
 
 GROUPS = {
     "sem": "Powders, from scanning electron micrographs.",
+    "xct": "Electrodes, from X-ray tomograms.",
     "virtual": "Virtual specimens, each with its exact truth beside it.",
 }
 COMMANDS = (
     Command("sem", "measure", "morpholith.workflows.sem:measure"),
+    Command("xct", "measure", "morpholith.workflows.xct:measure"),
+    Command("xct", "compare", "morpholith.workflows.xct:compare"),
     Command("", "tour", "morpholith.workflows.tour:tour"),
     Command("virtual", "powder", "morpholith.workflows.virtual:powder"),
+    Command("virtual", "electrode", "morpholith.workflows.virtual:electrode"),
 )
 
 OUT = Annotated[

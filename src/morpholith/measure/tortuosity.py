@@ -114,12 +114,12 @@ def tortuosity_factor(
     discretisation error of the voxels is not in here: see `tortuosity_budget`.
     """
     mask = phase_mask(mask)
-    spacing = _checks.spacing(spacing, 3)
+    voxel = _checks.spacing(spacing, 3)
     _checks.choice(axis, (0, 1, 2), name="axis")
     if not 0 < tolerance < 1:
         raise InputError(f"`tolerance` must lie between 0 and 1, got {tolerance!r}.")
     along = np.ascontiguousarray(np.moveaxis(mask, axis, 0))
-    lengths = (spacing[axis], *(s for a, s in enumerate(spacing) if a != axis))
+    lengths = (voxel[axis], *(s for a, s in enumerate(voxel) if a != axis))
     fraction = float(mask.mean()) if mask.size else 0.0
     path = percolating(along)
     n = int(np.count_nonzero(path))
@@ -179,10 +179,10 @@ def geometric_tortuosity(
     from skimage.graph import MCP_Geometric
 
     mask = phase_mask(mask)
-    spacing = _checks.spacing(spacing, 3)
+    voxel = _checks.spacing(spacing, 3)
     _checks.choice(axis, (0, 1, 2), name="axis")
     along = np.moveaxis(mask, axis, 0)
-    lengths = (spacing[axis], *(s for a, s in enumerate(spacing) if a != axis))
+    lengths = (voxel[axis], *(s for a, s in enumerate(voxel) if a != axis))
     method = f"mean length of the shortest 26-connected paths along {AXES[axis]} over the thickness; range of the paths"
     starts, ends = np.argwhere(along[0]), np.argwhere(along[-1])
     costs = np.where(along, 1.0, -1.0)

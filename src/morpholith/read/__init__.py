@@ -4,6 +4,7 @@ from .campaign import Campaign, campaign
 from .files import SUFFIXES, images
 from .micrograph import image, pages
 from .scale import MissingPixelSize
+from .table import table
 from .tiff import Page
 from .tiff_out import write_tiff
 from .volume import volume
@@ -20,6 +21,7 @@ __all__ = [
     "image",
     "images",
     "pages",
+    "table",
     "volume",
     "write_tiff",
     "write_zarr",

@@ -10,9 +10,27 @@ import pandas as pd
 
 from .. import _checks
 from ..errors import InputError
+from .blockwise import separate_blockwise
 from .contacts import contacts
+from .phase_blocks import phases_blockwise
+from .phases import PhaseEstimate, Phases, apply_phases, estimate_phases, phases
+from .separate import cut_particles, separate_particles
 
-__all__ = ["METHODS", "Segmentation", "contacts", "particles"]
+__all__ = [
+    "METHODS",
+    "PhaseEstimate",
+    "Phases",
+    "Segmentation",
+    "apply_phases",
+    "contacts",
+    "cut_particles",
+    "estimate_phases",
+    "particles",
+    "phases",
+    "phases_blockwise",
+    "separate_blockwise",
+    "separate_particles",
+]
 
 METHODS = ("learned", "classical", "sam")
 

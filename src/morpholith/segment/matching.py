@@ -57,7 +57,7 @@ def iou_table(truth: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
 
     Parameters
     ----------
-    truth, labels : (y, x) int array
+    truth, labels : (y, x) or (z, y, x) int array
         Label images of one shape; 0 is background and belongs to no pair. Numbers need not be consecutive.
 
     Returns
@@ -91,7 +91,7 @@ def match(truth_labels: np.ndarray, labels: np.ndarray, *, iou: float = 0.5) -> 
 
     Parameters
     ----------
-    truth_labels, labels : (y, x) int array
+    truth_labels, labels : (y, x) or (z, y, x) int array
         Label images of one shape; 0 is background. Their numbering does not matter.
     iou : float
         A pair counts when its intersection over union is at least this, in (0, 1].
@@ -117,7 +117,7 @@ def average_precision(truth_labels: np.ndarray, labels: np.ndarray, *, iou: Sequ
 
     Parameters
     ----------
-    truth_labels, labels : (y, x) int array
+    truth_labels, labels : (y, x) or (z, y, x) int array
         Label images of one shape; 0 is background.
     iou : sequence of float
         Thresholds, each in (0, 1].
@@ -150,8 +150,8 @@ class _Overlap:
 
 
 def _overlap(truth, labels):
-    truth = _checks.labels(truth, name="truth_labels")
-    labels = _checks.labels(labels)
+    truth = _checks.labels(truth, name="truth_labels", ndim=(2, 3))
+    labels = _checks.labels(labels, ndim=(2, 3))
     if truth.shape != labels.shape:
         raise InputError(
             f"`truth_labels` and `labels` must have one shape, got {truth.shape} and {labels.shape}; "

@@ -1,0 +1,171 @@
+"""Touching particles told apart in a volume larger than memory; voxel for voxel what `separate_particles` gives.
+
+Each step writes whole chunks of Zarr arrays and may be repeated, so that a worker can die at any time:
+
+1. pores   label the pore of each block; join pieces across faces; fill what is enclosed
+2. basins  distance with a halo as wide as the greatest distance found, smoothing, steepest ascent; a way that leaves
+           the block ends in a root that names the voxel it leads to
+3. graph   sizes, surfaces, contacts and saddles, with the labels of the neighbouring blocks one voxel deep
+4. names   the table from block labels to particles, made here from the joined graphs, is applied
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _checks, blocks
+from ..blocks import Block
+from ..errors import InputError, InputWarning
+from ._rules import Rules, rules
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+def separate_blockwise(
+    source: Any,
+    *,
+    spacing: tuple[float, float, float],
+    store: str | Path,
+    chunks: int | tuple[int, int, int] = 192,
+    smoothing_um: float | None = None,
+    depth_um: float | None = None,
+    neck: float = 0.95,
+    min_voxels: int = 10,
+    min_sphericity: float = 0.5,
+    fill: bool = True,
+    client: Client | None = None,
+) -> Any:
+    """Separate touching particles block by block, in bounded memory.
+
+    Parameters
+    ----------
+    source : array-like
+        Volume (z, y, x) with ``shape``, ``dtype`` and slices that give numpy arrays: boolean, or phases of which 1 is
+        the active material. Picklable with a client.
+    spacing : tuple of float
+        Voxel edge lengths in um, in array order.
+    store : path
+        Folder of the Zarr array to be made; it appears when it is complete. Scratch arrays (about 9 bytes a voxel
+        before compression) lie beside it meanwhile.
+    chunks : int or tuple of int
+        Edges of blocks and chunks in voxels. A worker holds a block with its halo, about 25 bytes a voxel.
+    smoothing_um, depth_um, neck, min_voxels, min_sphericity, fill :
+        As for `separate_particles`.
+    client : distributed.Client, optional
+        From `morpholith.blocks.cluster`; without one the blocks are worked on here.
+
+    Returns
+    -------
+    zarr.Array
+        (z, y, x) int32, equal to ``separate_particles(source[...], ...)`` in every voxel.
+
+    Raises
+    ------
+    InputError
+        `source` is no volume, or an argument makes no sense.
+    """
+    import zarr
+
+    if len(source.shape) != 3 or np.dtype(source.dtype).kind not in "bui":
+        raise InputError(
+            f"`source` must be a volume (z, y, x) of booleans or integer phases, got {source.dtype} {source.shape}."
+        )
+    spacing = _checks.spacing(spacing, 3)
+    limits = rules(spacing, smoothing_um, depth_um, neck, min_voxels, min_sphericity)
+    edges = blocks.edges(source.shape, chunks)
+    store = Path(store)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{store.name}.", dir=store.parent))
+    try:
+        work = _Work(tuple(source.shape), edges, scratch, client)
+        solid, whole, bounded = _solid(work, source, fill)
+        tables = _tables(work, solid, whole, spacing=spacing, limits=limits, bounded=bounded)
+        _name(work, solid, tables)
+        if store.is_dir():
+            shutil.rmtree(store)
+        (scratch / "labels").rename(store)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return zarr.open_array(str(store), mode="r")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every step needs: the blocks, where the arrays lie, and who works."""
+
+    shape: tuple[int, ...]
+    edges: tuple[int, ...]
+    scratch: Path
+    client: Client | None
+
+    def blocks(self) -> list[Block]:
+        return blocks.cut(self.shape, self.edges)
+
+    def array(self, name: str, dtype: Any, *, compress: bool = True) -> Any:
+        return blocks.create(self.scratch / name, shape=self.shape, chunks=self.edges, dtype=dtype, compress=compress)
+
+    def run(self, function: Callable[[Any], Any], jobs: Iterable[Any], label: str) -> list[Any]:
+        return blocks.run(function, list(jobs), client=self.client, label=label)
+
+
+def _solid(work: _Work, source: Any, fill: bool) -> tuple[Any, Any, bool]:
+    """Return the solid, the solid with enclosed pores filled, and whether that leaves any pore."""
+    from . import _block_pores as pores
+
+    if work.client is not None and isinstance(source, np.ndarray):  # too much to travel with every task
+        staged = work.array("source", source.dtype)
+        staged[...] = source
+        source = staged
+    solid = work.array("solid", bool)
+    piece = work.array("pores", np.int32) if fill else None
+    found = work.run(partial(pores.label, source, solid, piece), work.blocks(), "reading solid")
+    if not any(mass for *_, mass in found):
+        warnings.warn("there is no solid voxel, so there are no particles.", InputWarning, stacklevel=3)
+    if not fill:
+        return solid, solid, any(pore for _, _, pore, _ in found)
+    offset = blocks.offsets([n for n, *_ in found])
+    links = work.run(partial(pores.links, piece, offset), work.blocks(), "joining pores")
+    closed = pores.enclosed(offset, [out for _, out, *_ in found], links)
+    whole = work.array("filled", bool)
+    work.run(partial(pores.fill, piece, whole), zip(work.blocks(), closed, strict=True), "filling pores")
+    return solid, whole, not all(table.all() for table in closed)
+
+
+def _tables(
+    work: _Work, solid: Any, whole: Any, *, spacing: tuple[float, float, float], limits: Rules, bounded: bool
+) -> list[np.ndarray]:
+    """Write the basins of every block and return, for each, the table from basin to particle."""
+    from . import _block_basins as basins
+    from .merge import particles
+
+    height, basin = work.array("height", np.float32, compress=False), work.array("basins", np.int32)
+    rise = basins.Rise(whole, height, basin, spacing, limits.smoothing_um, bounded)
+    found = work.run(rise, work.blocks(), "finding basins")
+    offset = blocks.offsets([n for n, _, _ in found])
+    join = basins.Join(solid, height, basin, work.edges, offset)
+    ways = [(block, leaving, to) for block, (_, leaving, to) in zip(work.blocks(), found, strict=True)]
+    into, graph = basins.joined(work.run(join, ways, "joining basins"), int(offset[-1]))
+    table = particles(graph, spacing=spacing, rules=limits)[into]
+    return [np.append(np.int32(0), table[a + 1 : b + 1]) for a, b in pairwise(offset)]
+
+
+def _name(work: _Work, solid: Any, tables: list[np.ndarray]) -> None:
+    """Write the particles, under `scratch`, in the array "labels"."""
+    import zarr
+
+    from . import _block_basins as basins
+
+    basin = zarr.open_array(str(work.scratch / "basins"), mode="r")
+    job = partial(basins.name, basin, solid, work.array("labels", np.int32))
+    work.run(job, zip(work.blocks(), tables, strict=True), "naming particles")
