@@ -9,7 +9,7 @@ def turn(rng):
 
 
 def frame(reach, spacing, rng, rotation=None):
-    """Body coordinates (z, y, x, 3) of the voxels of a box that holds a body of this reach, moved by part of a voxel."""
+    """Body coordinates (z, y, x, 3) of the voxels of a box around a body of this reach, off by part of a voxel."""
     shape = [int(2 * reach / s) + 8 for s in spacing]
     centre = [(n / 2 + rng.random() - 0.5) * s for n, s in zip(shape, spacing, strict=True)]
     axes = [np.arange(n) * s - c for n, s, c in zip(shape, spacing, centre, strict=True)]

@@ -10,7 +10,15 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
-@pytest.mark.parametrize(("name", "says"), [("01_measure_a_powder.py", "d50_um"), ("02_judge_a_method.py", "learned")])
+SAYS = {
+    "01_measure_a_powder.py": "d50_um",
+    "02_judge_a_method.py": "learned",
+    "03_measure_an_electrode.py": "extrapolated to vanishing voxels",
+    "04_judge_a_regression.py": "identify",
+}
+
+
+@pytest.mark.parametrize(("name", "says"), SAYS.items())
 def test_example_runs(name, says, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -26,4 +34,4 @@ def test_example_runs(name, says, tmp_path):
 
 
 def test_no_example_is_forgotten():
-    assert sorted(p.name for p in EXAMPLES.glob("*.py")) == ["01_measure_a_powder.py", "02_judge_a_method.py"]
+    assert sorted(p.name for p in EXAMPLES.glob("*.py")) == list(SAYS)

@@ -95,7 +95,7 @@ def test_cut_and_tiny_particles_say_nothing_of_shape():
     labels = np.zeros((30, 32, 34), int)
     z, y, x = np.indices(labels.shape)
     labels[(z - 1) ** 2 + (y - 15) ** 2 + (x - 16) ** 2 <= 64] = 70_000_000
-    labels[(z - 20) ** 2 + (y - 15) ** 2 + (x - 16) ** 2 <= 5] = 8
+    labels[(z - 20) ** 2 + (y - 15) ** 2 + (x - 16) ** 2 <= 4] = 8
     table = solid_particles(labels, spacing=1.0)
     np.testing.assert_array_equal(table.index, [8, 70_000_000])
     np.testing.assert_array_equal(table[c.TOUCHES_EDGE], [False, True])

@@ -63,7 +63,7 @@ def test_planes_of_any_direction(normal, spacing):
     t = np.linspace(-90, 90, 1201)
     plane = 0.21 * normal + t[:, None, None] * one[1] + t[None, :, None] * one[2]
     true = (np.abs(plane) <= np.array(shape) / 2 * spacing).all(-1).sum() * (t[1] - t[0]) ** 2
-    assert area(mask, spacing) == pytest.approx(true, rel=0.02)
+    assert area(mask, spacing) == pytest.approx(true, rel=0.02 if spacing == CUBIC else 0.045)
 
 
 def test_faces_of_the_volume_are_no_surface():
@@ -83,7 +83,9 @@ def test_blocks_add_up_to_the_whole():
     mask = gaussian_field((24, 32, 40), 3, rng) > 0.3
     whole = area_cells(mask, spacing=ODD, cell=(8, 8, 8))
     np.testing.assert_array_equal(whole[..., 5], 512)
-    shifted = area_cells(mask[:, 8:], spacing=ODD, cell=(8, 8, 8))  # a block whose outermost cells are a halo
+    shifted = area_cells(
+        mask[:, 8:], spacing=ODD, cell=(8, 8, 8), start=(0, 8, 0)
+    )  # a block whose outermost cells are a halo
     np.testing.assert_array_equal(whole[:, 2:], shifted[:, 1:])
     q = surface_of_cells(whole, spacing=ODD)
     assert q == surface_of_cells(area_cells(mask, spacing=ODD, cell=(8, 8, 8)), spacing=ODD)

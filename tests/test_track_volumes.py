@@ -219,6 +219,16 @@ def test_a_split_particle_is_not_taken_for_a_shrunken_one(pair):
     assert (found[found.after.isin([victim, 9999])].status == "new").all()
 
 
+def test_two_that_were_merged_are_not_taken_for_a_swollen_one(pair):
+    before, after, transform = pair
+    whole = before.index[~before.touches_edge].intersection(after.index[~after.touches_edge])
+    merged = after.copy()
+    merged.loc[whole[0], "volume_um3"] *= 1.8
+    found = track.match_particles(before, merged, transform=transform).set_index("before")
+    assert found.status[whole[0]] == "lost"
+    assert (found.status[whole[1:]] == "matched").mean() > 0.95
+
+
 def test_motion_beyond_the_transform_is_reported(pristine):
     before = pristine.table(SPACING)
     after = before.copy()

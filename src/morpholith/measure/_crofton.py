@@ -98,11 +98,13 @@ def _calibration(spacing):
     return sums[4] / sums[3]
 
 
-def tally_phase_of(mask, cell, cells, spacing):
+def tally_phase_of(mask, cell, cells, spacing, start=(0, 0, 0)):
     """`tally_phase` with the tables of this spacing."""
     unit, weights, rates = directions(spacing)
     offsets, pulls = window(spacing)
-    return tally_phase(mask, cell, cells, STEPS, rates, offsets, pulls, unit, weights, ONE / np.abs(pulls).sum())
+    scale = ONE / np.abs(pulls).sum()
+    start = np.array(start, np.int64)
+    return tally_phase(mask, start, cell, cells, STEPS, rates, offsets, pulls, unit, weights, scale)
 
 
 def response(normals: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
@@ -259,7 +261,7 @@ def _merge(parts):
 
 
 @njit(cache=True, parallel=True)
-def tally_phase(mask, cell, cells, steps, rates, offsets, pulls, unit, weights, scale):
+def tally_phase(mask, start, cell, cells, steps, rates, offsets, pulls, unit, weights, scale):
     """Sums of one interface in each cell of a coarse grid: int64 (cells z, y, x, 6): CROSS.. and the voxels."""
     out = np.zeros((cells[0], cells[1], cells[2], 6), np.int64)
     for i in prange(cells[0]):
@@ -276,7 +278,7 @@ def tally_phase(mask, cell, cells, steps, rates, offsets, pulls, unit, weights, 
                         row[c] = 0
                     for d in range(len(steps)):
                         _chords(mask, z, y, x, k, steps[d], rates[d], True, row)
-                    if _drawn(z, y, x) and _on_a_face(mask, z, y, x, k):
+                    if _drawn(z + start[0], y + start[1], x + start[2]) and _on_a_face(mask, z, y, x, k):
                         pull, q = _orientation(mask, z, y, x, k, offsets, pulls, unit, weights)
                         row[PULL], row[PULL_Q] = np.int64(np.rint(pull * scale)), np.int64(np.rint(q * scale))
                     for c in range(5):

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numba import njit, prange
 
-FAST = {"contract", "reassoc", "nsz"}
-CORNERS = 8  # voxels of a block, numbered 4 z + 2 y + x
+from .steady import coarsening, pieces_of_blocks
+
+SHRINK = 1.8  # lumps of a level over those of the next, at least: two rounds on every level must not cost more and more
 
 
 @dataclass
@@ -33,7 +34,9 @@ class Level:
     start, neighbour, conductance : (n + 1), (edges), (edges) arrays
         Compressed rows.
     inverse : (n,) float32
-        One over the diagonal: the conductances of the row and to the two electrodes.
+        One over the diagonal: the conductances of the row and to the electrodes.
+    electrode : (n,) float32
+        Conductance to the two electrodes. This and the next are needed to build the next level, then dropped.
     block : (n,) int64
         Raster index of the block in `grid`.
     grid : (bz, by, bx)
@@ -59,23 +62,7 @@ class Level:
         return len(self.inverse)
 
 
-def _pieces_of_blocks() -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each of the 256 fillings of a block, its pieces and the piece of each voxel."""
-    count, piece = np.zeros(256, np.uint8), np.zeros((256, CORNERS), np.uint8)
-    for bits in range(256):
-        left = {c for c in range(CORNERS) if bits >> c & 1}
-        while left:
-            front = [min(left)]
-            while front:
-                c = front.pop()
-                left.discard(c)
-                piece[bits, c] = count[bits]
-                front += [n for n in (c ^ 1, c ^ 2, c ^ 4) if n in left]
-            count[bits] += 1
-    return count, piece
-
-
-PIECES, PIECE = _pieces_of_blocks()
+PIECES, PIECE = pieces_of_blocks()
 
 
 # --- the first level, from voxels ------------------------------------------------------------------------
@@ -100,7 +87,7 @@ def lump_voxels(mask, conductance, factors) -> tuple[Level, np.ndarray]:
     grid = tuple(-(-n // f) for n, f in zip(mask.shape, factors, strict=True))
     bits = np.zeros(grid, np.uint8)
     counts = np.zeros((2, grid[0]), np.int64)
-    _fill_blocks(mask, *factors, PIECES, bits, counts)
+    _fill_blocks(mask, factors, PIECES, bits, counts)
     ends = np.cumsum(counts.ravel())
     n, reds = int(ends[-1]), int(ends[grid[0] - 1])
     first = np.zeros(grid, np.int32)
@@ -108,21 +95,23 @@ def lump_voxels(mask, conductance, factors) -> tuple[Level, np.ndarray]:
     _number_blocks(bits, PIECES, (ends - counts.ravel()).reshape(2, -1), first, block)
     start = np.zeros(n + 1, np.int64)
     g = tuple(np.float32(a / f) for a, f in zip(conductance, factors, strict=True))
+    last = (mask.shape[0] - 1) % factors[0]
     none, nothing = np.zeros(0, np.int32), np.zeros(0, np.float32)
     electrode = np.zeros(n, np.float32)
-    _connect_blocks(mask, bits, first, *factors, *g, PIECE, start, none, nothing, electrode)
+    _connect_blocks(bits, first, factors, g, last, PIECE, start, none, nothing, electrode)
     np.cumsum(start, out=start)
     neighbour, weight = np.empty(start[-1], np.int32), np.empty(start[-1], np.float32)
-    _connect_blocks(mask, bits, first, *factors, *g, PIECE, start, neighbour, weight, electrode)
+    _connect_blocks(bits, first, factors, g, last, PIECE, start, neighbour, weight, electrode)
     inverse = np.zeros(n, np.float32)
     _invert(start, weight, electrode, inverse)
     into = np.full((mask.shape[0] + 2, mask.shape[1] + 2, (mask.shape[2] + 1) // 2 + 2), n, np.int32)
-    _assign_voxels(mask, bits, first, *factors, PIECE, into)
+    _assign_voxels(mask, bits, first, factors, PIECE, into)
     return Level(reds, start, neighbour, weight, inverse, electrode, block, grid), into
 
 
 @njit(parallel=True, cache=True)
-def _fill_blocks(mask, fz, fy, fx, pieces, bits, counts):
+def _fill_blocks(mask, factors, pieces, bits, counts):
+    fz, fy, fx = factors
     nz, ny, nx = mask.shape
     for bz in prange(bits.shape[0]):
         for by in range(bits.shape[1]):
@@ -152,7 +141,8 @@ def _number_blocks(bits, pieces, offset, first, block):
 
 
 @njit(parallel=True, cache=True)
-def _assign_voxels(mask, bits, first, fz, fy, fx, piece, into):
+def _assign_voxels(mask, bits, first, factors, piece, into):
+    fz, fy, fx = factors
     nz, ny, nx = mask.shape
     for z in prange(nz):
         for y in range(ny):
@@ -164,58 +154,64 @@ def _assign_voxels(mask, bits, first, fz, fy, fx, piece, into):
 
 
 @njit(parallel=True, cache=True)
-def _connect_blocks(mask, bits, first, fz, fy, fx, gz, gy, gx, piece, start, neighbour, weight, electrode):
-    """Fill the rows of the first level; without room for them, count their entries into ``start[1:]``."""
-    nz, ny, nx = mask.shape
+def _connect_blocks(bits, first, f, g, last, piece, start, neighbour, weight, electrode):
+    """Fill the rows of the first level; without room for them, count their entries into ``start[1:]``.
+
+    `last` is where the last slice of voxels lies in the last slice of blocks.
+    """
     count = len(neighbour) == 0
-    for bz in prange(bits.shape[0]):
+    n = bits.shape
+    low = (0x0F, 0x33, 0x55)  # corners on the lower side of a block along z, y and x
+    for bz in prange(n[0]):
         there = np.zeros((4, 24), np.int32)  # by piece: neighbours and conductances met so far
-        g = np.zeros((4, 24), np.float32)
+        through = np.zeros((4, 24), np.float32)
         met = np.zeros(4, np.int32)
-        for by in range(bits.shape[1]):
-            for bx in range(bits.shape[2]):
-                filled = bits[bz, by, bx]
+        for by in range(n[1]):
+            for bx in range(n[2]):
+                filled = int(bits[bz, by, bx])
                 if filled == 0:
                     continue
-                met[:] = 0
                 lump = first[bz, by, bx]
-                for corner in range(8):
-                    if not filled >> corner & 1:
+                met[:] = 0
+                for side in range(6):
+                    axis, up = side // 2, side % 2
+                    way = 2 * up - 1
+                    cz, cy, cx = bz + way * (axis == 0), by + way * (axis == 1), bx + way * (axis == 2)
+                    if min(cz, cy, cx) < 0 or cz == n[0] or cy == n[1] or cx == n[2]:
                         continue
-                    p = piece[filled, corner]
-                    z, y, x = bz * fz + corner // 4, by * fy + corner // 2 % 2, bx * fx + corner % 2
-                    if not count:
-                        if z == 0:
-                            electrode[lump + p] += 2 * gz
-                        if z == nz - 1:
-                            electrode[lump + p] += 2 * gz
-                    for side in range(6):
-                        dz = (side == 0) - (side == 1)
-                        dy = (side == 2) - (side == 3)
-                        dx = (side == 4) - (side == 5)
-                        zz, yy, xx = z + dz, y + dy, x + dx
-                        if zz < 0 or yy < 0 or xx < 0 or zz >= nz or yy >= ny or xx >= nx or not mask[zz, yy, xx]:
-                            continue
-                        cz, cy, cx = zz // fz, yy // fy, xx // fx
-                        if cz == bz and cy == by and cx == bx:
-                            continue
-                        other = 4 * (zz - cz * fz) + 2 * (yy - cy * fy) + xx - cx * fx
-                        n = first[cz, cy, cx] + piece[bits[cz, cy, cx], other]
-                        k = 0
-                        while k < met[p] and there[p, k] != n:
-                            k += 1
-                        if k == met[p]:
-                            met[p] += 1
-                            there[p, k] = n
-                            g[p, k] = 0
-                        g[p, k] += gz if side < 2 else (gy if side < 4 else gx)
+                    other = int(bits[cz, cy, cx])
+                    shift = (f[axis] - 1) * (4 >> axis)  # from a lower corner to the upper one opposite
+                    faces = (filled >> shift) & other if up else (other >> shift) & filled
+                    faces &= low[axis]
+                    c = 0
+                    while faces:
+                        if faces & 1:
+                            p = piece[filled, c + shift * up]
+                            m = first[cz, cy, cx] + piece[other, c + shift * (1 - up)]
+                            k = 0
+                            while k < met[p] and there[p, k] != m:
+                                k += 1
+                            if k == met[p]:
+                                met[p] += 1
+                                there[p, k] = m
+                                through[p, k] = 0
+                            through[p, k] += g[axis]
+                        faces >>= 1
+                        c += 1
                 for p in range(4):
+                    if count:
+                        if met[p]:
+                            start[lump + p + 1] = met[p]
+                        continue
                     for k in range(met[p]):
-                        if count:
-                            start[lump + p + 1] += 1
-                        else:
-                            neighbour[start[lump + p] + k] = there[p, k]
-                            weight[start[lump + p] + k] = g[p, k]
+                        neighbour[start[lump + p] + k] = there[p, k]
+                        weight[start[lump + p] + k] = through[p, k]
+                if count:
+                    continue
+                for c in range(8):
+                    if filled >> c & 1:
+                        ends = (bz == 0 and c < 4) + (bz == n[0] - 1 and c // 4 == last)
+                        electrode[lump + piece[filled, c]] += 2 * g[0] * ends
 
 
 @njit(parallel=True, cache=True)
@@ -230,32 +226,32 @@ def _invert(start, weight, electrode, inverse):
 # --- the levels below ------------------------------------------------------------------------------------
 
 
-def lump(level: Level, factors) -> Level:
-    """Return the next level, and tell `level` where its red lumps went."""
-    bz, by, bx = level.grid
-    fz, fy, fx = factors
-    grid = (-(-bz // fz), -(-by // fy), -(-bx // fx))
+def lump(level: Level, factors, divisors) -> tuple[Level, np.ndarray]:
+    """Return the next level, and the lump there of each lump of `level`.
+
+    Parameters
+    ----------
+    level : Level
+    factors, divisors : (z, y, x)
+        Blocks that become one along each axis, and what the conductances along it are divided by.
+    """
+    grid = tuple(-(-n // f) for n, f in zip(level.grid, factors, strict=True))
     root = _unite(level.start, level.neighbour, level.block, level.grid, factors)
     roots = np.flatnonzero(root == np.arange(len(root)))
-    z, y, x = np.unravel_index(level.block[roots], level.grid)
-    z, y, x = z // fz, y // fy, x // fx
-    block = np.ravel_multi_index((z, y, x), grid)
-    colour = (z + y + x) % 2
-    order = np.lexsort((block, colour))
+    places = [p // f for p, f in zip(np.unravel_index(level.block[roots], level.grid), factors, strict=True)]
+    block, black = np.ravel_multi_index(places, grid), sum(places) % 2
+    order = np.lexsort((block, black))
     number = np.empty(len(root), np.int32)
     number[roots[order]] = np.arange(len(roots), dtype=np.int32)
     into = number[root]
-    reds = int(np.count_nonzero(colour == 0))
-    start, neighbour, weight, electrode = _merge(
+    start, neighbour, conductance, electrode = _merge(
         into, level.start, level.neighbour, level.conductance, level.electrode, level.block, level.grid,
-        np.array(factors, np.float32), len(roots),
+        np.array(divisors, np.float32), len(roots),
     )  # fmt: skip
     inverse = np.zeros(len(roots), np.float32)
-    _invert(start, weight, electrode, inverse)
-    level.into = into[: level.reds].copy()
-    slices = level.block[: level.reds] // (by * bx) // fz
-    level.slabs = np.searchsorted(slices, np.arange(grid[0] + 1))
-    return Level(reds, start, neighbour, weight, inverse, electrode, block[order], grid)
+    _invert(start, conductance, electrode, inverse)
+    reds = int(np.count_nonzero(black == 0))
+    return Level(reds, start, neighbour, conductance, inverse, electrode, block[order], grid), into
 
 
 @njit(cache=True)
@@ -292,8 +288,8 @@ def _unite(start, neighbour, block, grid, factors):
 
 
 @njit(cache=True)
-def _merge(into, start, neighbour, weight, electrode, block, grid, factors, n):
-    """Sum the rows of lumps that become one, each conductance divided by the coarsening along its axis."""
+def _merge(into, start, neighbour, weight, electrode, block, grid, divisors, n):
+    """Sum the rows of lumps that become one, conductances divided by the divisor of their axis."""
     members = np.zeros(n + 1, np.int64)
     for i in range(len(into)):
         members[into[i] + 1] += 1
@@ -318,7 +314,7 @@ def _merge(into, start, neighbour, weight, electrode, block, grid, factors, n):
     for a in range(n):
         for m in range(members[a], members[a + 1]):
             i = order[m]
-            new_electrode[a] += electrode[i] / factors[0]
+            new_electrode[a] += electrode[i] / divisors[0]
             for e in range(start[i], start[i + 1]):
                 j = neighbour[e]
                 b = into[j]
@@ -326,7 +322,7 @@ def _merge(into, start, neighbour, weight, electrode, block, grid, factors, n):
                     continue
                 d = abs(block[i] - block[j])
                 axis = 2 if d == 1 and grid[2] > 1 else (1 if d == grid[2] and grid[1] > 1 else 0)
-                g = weight[e] / factors[axis]
+                g = weight[e] / divisors[axis]
                 if seen[b] >= new_start[a]:
                     new_weight[seen[b]] += g
                 else:
@@ -338,123 +334,25 @@ def _merge(into, start, neighbour, weight, electrode, block, grid, factors, n):
     return new_start, new_neighbour[:k].copy(), new_weight[:k].copy(), new_electrode
 
 
-# --- the cycle -------------------------------------------------------------------------------------------
-
-
-def _descend(x, b, reds, start, neighbour, weight, inverse, into, slabs, fresh, out):
-    """Relax red (from zero if `fresh`; else red is relaxed already), then black; sum the residual over lumps."""
-    n = len(inverse)
-    out[:] = 0
-    if fresh:
-        for i in prange(reds):
-            x[i] = b[i] * inverse[i]
-    for i in prange(reds, n):
-        s = b[i]
-        for e in range(start[i], start[i + 1]):
-            s += weight[e] * x[neighbour[e]]
-        x[i] = s * inverse[i]
-    for slab in prange(len(slabs) - 1):
-        for i in range(slabs[slab], slabs[slab + 1]):
-            if inverse[i] > 0:
-                s = b[i] - x[i] / inverse[i]
-                for e in range(start[i], start[i + 1]):
-                    s += weight[e] * x[neighbour[e]]
-                out[into[i]] += s
-
-
-def _ascend(x, b, reds, start, neighbour, weight, inverse, into, coarse):
-    """Add the correction of the level below to red; relax black, then red."""
-    n = len(inverse)
-    for i in prange(reds):
-        x[i] += coarse[into[i]]
-    for i in prange(reds, n):
-        s = b[i]
-        for e in range(start[i], start[i + 1]):
-            s += weight[e] * x[neighbour[e]]
-        x[i] = s * inverse[i]
-    for i in prange(reds):
-        s = b[i]
-        for e in range(start[i], start[i + 1]):
-            s += weight[e] * x[neighbour[e]]
-        x[i] = s * inverse[i]
-
-
-_kernels = [
-    (njit(f, cache=True, fastmath=FAST), njit(f, cache=True, fastmath=FAST, parallel=True)) for f in (_descend, _ascend)
-]
-PARALLEL_FROM = 30_000  # lumps; below that starting threads takes longer than the work
-
-
-@njit(cache=True, fastmath=FAST)
-def _multiply(matrix, b, x):
-    for i in range(len(matrix)):
-        s = np.float32(0)
-        for j in range(len(matrix)):
-            s += matrix[i, j] * b[j]
-        x[i] = s
-
-
-class Cycle:
-    """One W-cycle over the lumps: two rounds on every level.
-
-    Conductances are a half of what the sums over faces give (Galerkin's), which is right for smooth potentials and
-    overcorrects others at most twofold. With two rounds the error of a level is then multiplied by a square, so the
-    cycle stays positive definite: a preconditioner for conjugate gradients that cannot break down.
-    """
-
-    def __init__(self, levels: list[Level]):
-        self.levels = levels
-        self.b = [np.zeros(len(level) + 1, np.float32) for level in levels]
-        self.x = [np.zeros(len(level) + 1, np.float32) for level in levels]
-        self._bottom = _inverse_matrix(levels[-1])
-
-    def solve(self, n: int = 0) -> None:
-        """Write the correction for ``b[n]`` to ``x[n]``."""
-        level, x, b = self.levels[n], self.x[n], self.b[n]
-        if n == len(self.levels) - 1:
-            if self._bottom is None:
-                np.multiply(b[:-1], level.inverse, out=x[:-1])
-            else:
-                _multiply(self._bottom, b, x)
-            return
-        descend, ascend = (pair[len(level) > PARALLEL_FROM] for pair in _kernels)
-        graph = level.reds, level.start, level.neighbour, level.conductance, level.inverse, level.into
-        for fresh in (True, False):
-            descend(x, b, *graph, level.slabs, fresh, self.b[n + 1])
-            self.solve(n + 1)
-            ascend(x, b, *graph, self.x[n + 1])
-
-
-def _inverse_matrix(level: Level) -> np.ndarray | None:
-    """Return the inverse of the last level's matrix, None where that is diagonal."""
-    if len(level.neighbour) == 0:
-        return None
-    n = len(level)
-    matrix = np.zeros((n, n))
-    row = np.repeat(np.arange(n), np.diff(level.start))
-    np.add.at(matrix, (row, level.neighbour), -level.conductance.astype(float))
-    matrix[np.arange(n), np.arange(n)] = 1 / level.inverse.astype(float)
-    return np.linalg.inv(matrix).astype(np.float32)
-
-
 def hierarchy(mask, conductance, *, smallest: int = 150) -> tuple[list[Level], np.ndarray]:
     """Return the levels, finest first, and the lump of each red voxel.
 
-    Only axes along which voxels conduct best are lumped, so that flat voxels become cubes first.
+    The last level has at most `smallest` lumps, or one for each connected piece of the phase.
     """
-    levels: list[Level] = []
-    shape = np.array(mask.shape)
-    size = 1 / np.sqrt(conductance)
-    into = np.zeros(0, np.int32)
-    while not levels or (len(levels[-1]) > smallest and shape.max() > 1):
-        long = shape > 1
-        flat = size <= 1.5 * size[long].min() if long.any() else long
-        factors = tuple(int(f) for f in np.where(flat & long, 2, 1))
-        if levels:
-            levels.append(lump(levels[-1], factors))
-        else:
-            level, into = lump_voxels(mask, conductance, factors)
-            levels.append(level)
-        size = size * factors
-        shape = -(-shape // np.array(factors))
-    return levels, into
+    steps = coarsening(mask.shape, conductance)
+    level, voxels = lump_voxels(mask, conductance, next(steps, (1, 1, 1)))
+    levels = [level]
+    while len(level) > smallest and max(level.grid) > 1:
+        below, into, done = level, np.arange(len(level), dtype=np.int32), np.ones(3, int)
+        while max(below.grid) > 1 and len(below) * SHRINK > len(level):
+            factors = next(steps)
+            divisors = np.where(done == 1, factors, 1)  # 2 at most in all, see `Cycle`
+            below, further = lump(below, factors, divisors)
+            into, done = further[into], done * factors
+        level.into = into[: level.reds].copy()
+        slices = level.block[: level.reds] // (level.grid[1] * level.grid[2]) // done[0]
+        level.slabs = np.searchsorted(slices, np.arange(below.grid[0] + 1))
+        level.block, level.electrode = level.block[:0].copy(), level.electrode[:0].copy()  # no longer needed
+        levels.append(below)
+        level = below
+    return levels, voxels

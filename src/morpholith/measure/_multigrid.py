@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit, prange
 
-LOW, HIGH = 0.0, 1.0  # potential at the first and the last face
 FAST = {"contract", "reassoc", "nsz"}
 
 
@@ -76,9 +75,9 @@ def _codes(mask, codes):
 
 
 def whole(red: np.ndarray, black: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return an array over all voxels from its two colours."""
-    nz, ny, nx = shape
-    out = np.empty(shape, red.dtype)
+    """Return an array over all voxels, in single precision, from its two colours."""
+    nz = shape[0]
+    out = np.empty(shape, np.float32)
     for odd in (0, 1):
         for z in range(nz):
             for colour, part in ((0, red), (1, black)):
@@ -92,8 +91,9 @@ def whole(red: np.ndarray, black: np.ndarray, shape: tuple[int, int, int]) -> np
 
 
 @njit(parallel=True, cache=True, fastmath=FAST)
-def descend(r, z, t, red, black, inverse, gz, gy, gx, into, out):
+def descend(r, z, t, codes, inverse, g, into, out):
     """Relax red from zero to `z`, then black to `t`; sum the residual, which is left on red alone, over lumps."""
+    (red, black), (gz, gy, gx) = codes, g
     nz, ny, nh = r.shape[0] - 2, r.shape[1] - 2, r.shape[2] - 2
     out[:] = 0
     for k in prange(1, nz + 1):
@@ -120,8 +120,9 @@ def descend(r, z, t, red, black, inverse, gz, gy, gx, into, out):
 
 
 @njit(parallel=True, cache=True, fastmath=FAST)
-def ascend(r, z, t, red, black, inverse, gz, gy, gx, into, coarse):
+def ascend(r, z, t, codes, inverse, g, into, coarse):
     """Add the correction of the lumps to red, relax black, then red; return r . z."""
+    (red, black), (gz, gy, gx) = codes, g
     nz, ny, nh = r.shape[0] - 2, r.shape[1] - 2, r.shape[2] - 2
     for k in prange(1, nz + 1):
         for j in range(1, ny + 1):
@@ -150,12 +151,13 @@ def ascend(r, z, t, red, black, inverse, gz, gy, gx, into, coarse):
 
 
 @njit(parallel=True, cache=True, fastmath=FAST)
-def advance(p, z, beta, t, red, black, diagonal, inverse, gz, gy, gx):
+def advance(p, z, beta, t, codes, tables, g):
     """Make z + beta p the new p and S p the new z; return p . S p.
 
     `t` is double: what S makes of a smooth p is a small difference of large numbers, and in single precision the
     iterations would slow down for lack of digits.
     """
+    (red, black), (diagonal, inverse), (gz, gy, gx) = codes, tables, g
     nz, ny, nh = p.shape[0] - 2, p.shape[1] - 2, p.shape[2] - 2
     for k in prange(1, nz + 1):
         for j in range(1, ny + 1):
@@ -201,9 +203,10 @@ def step(x, r, p, q, alpha):
     return layers
 
 
-@njit(parallel=True, cache=True)
-def true_residual(x, y, red, black, diagonal, inverse, gz, gy, gx, low, high, r):
-    """Relax black, `y`, and write the residual of red, `x`, to `r`, in double precision; return its sums over slices."""
+@njit(parallel=True, cache=True, fastmath=FAST)
+def true_residual(x, y, codes, tables, g, ends, r):
+    """Relax black, `y`; write the residual of red, `x`, to `r`, in double precision; return its sums over slices."""
+    (red, black), (diagonal, inverse), (gz, gy, gx), (low, high) = codes, tables, g, ends
     nz, ny, nh = r.shape[0] - 2, r.shape[1] - 2, r.shape[2] - 2
     for k in prange(1, nz + 1):
         source = (2 * gz * low if k == 1 else 0.0) + (2 * gz * high if k == nz else 0.0)
@@ -221,19 +224,19 @@ def true_residual(x, y, red, black, diagonal, inverse, gz, gy, gx, low, high, r)
             side = -1 if (k + j) % 2 == 0 else 1
             for h in range(1, nh + 1):
                 c = red[k, j, h]
-                if c:
-                    s = gz * (y[k - 1, j, h] + y[k + 1, j, h]) + gy * (y[k, j - 1, h] + y[k, j + 1, h])
-                    s += gx * (y[k, j, h] + y[k, j, h + side])
-                    value = source + s - diagonal[c] * x[k, j, h]
-                    r[k, j, h] = value
-                    total += value
+                s = gz * (y[k - 1, j, h] + y[k + 1, j, h]) + gy * (y[k, j - 1, h] + y[k, j + 1, h])
+                s += gx * (y[k, j, h] + y[k, j, h + side])
+                value = source + s - diagonal[c] * x[k, j, h] if c else 0.0
+                r[k, j, h] = value
+                total += value
         layers[k - 1] = total
     return layers
 
 
 @njit(parallel=True, cache=True)
-def dissipation(x, y, red, black, gz, gy, gx, low, high):
+def dissipation(x, y, codes, g, ends):
     """Return the sum over faces of conductance times drop squared: an upper bound of the flux per unit drop squared."""
+    (red, black), (gz, gy, gx), (low, high) = codes, g, ends
     nz, ny, nh = x.shape[0] - 2, x.shape[1] - 2, x.shape[2] - 2
     sums = np.zeros(nz)
     for k in prange(1, nz + 1):
@@ -262,11 +265,13 @@ def dissipation(x, y, red, black, gz, gy, gx, low, high):
 
 
 @njit(parallel=True, cache=True)
-def conducting(x, y, code, other, first, gz, gy, gx, low, high, least):
+def conducting(x, y, codes, first, g, ends, least):
     """Count the voxels of one colour, potential `x`, through which more than `least` flows; the other's is `y`.
 
-    `first` is where rows of this colour start along x when their z + y is even.
+    `codes` and `ends` are of this colour and of the other, of the first electrode and of the last;
+    `first` is where rows of this colour start along x when z + y is even.
     """
+    (code, other), (gz, gy, gx), (low, high) = codes, g, ends
     nz, ny, nh = x.shape[0] - 2, x.shape[1] - 2, x.shape[2] - 2
     counts = np.zeros(nz, np.int64)
     for k in prange(1, nz + 1):

@@ -10,7 +10,7 @@ from numba import njit, prange
 RIDGE = 0.4  # cap of a sphere, in smallest voxel edges, by which a neighbour's may miss it and still replace it
 STEPS = 16  # of the search for a centre
 FOOT = 0.3  # smallest edges by which the foot of the normal may lie nearer than the nearest outside voxel
-MARGIN = 0.25  # voxel centres this far beyond a sphere, in smallest edges, still lie in it
+MARGIN = 0.5  # voxel centres this far beyond a sphere, in smallest edges, still lie in it
 
 
 @njit(cache=True)
@@ -212,13 +212,21 @@ def paint(mask, spheres, sz, sy, sx):
     return out
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True)
 def fill(out, mask, near, rim, square):
-    """Voxels in corners that no sphere reached take their own inscribed sphere."""
+    """Voxels at the surface that no sphere reached take the largest beside them, or else their own inscribed one."""
     nz, ny, nx = mask.shape
-    for z in prange(nz):
-        for y in range(ny):
-            for x in range(nx):
-                p = (z * ny + y) * nx + x
-                if mask[z, y, x] and out[z, y, x] == 0 and near[p] >= 0:
-                    out[z, y, x] = 2 * max(math.sqrt(square[z, y, x]) - rim[near[p], 6], 0.0)
+    left = np.flatnonzero((mask.ravel() != 0) & (out.ravel() == 0))
+    found = np.zeros(len(left), np.float32)
+    for n in range(len(left)):
+        p = left[n]
+        z, y, x = p // (ny * nx), p // nx % ny, p % nx
+        for i in range(max(z - 1, 0), min(z + 2, nz)):
+            for j in range(max(y - 1, 0), min(y + 2, ny)):
+                for k in range(max(x - 1, 0), min(x + 2, nx)):
+                    found[n] = max(found[n], out[i, j, k])
+        if found[n] == 0 and near[p] >= 0:
+            found[n] = 2 * max(math.sqrt(square[z, y, x]) - rim[near[p], 6], 0.0)
+    for n in range(len(left)):
+        p = left[n]
+        out[p // (ny * nx), p // nx % ny, p % nx] = found[n]

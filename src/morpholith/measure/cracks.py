@@ -70,13 +70,16 @@ def cracks(
 
     Notes
     -----
-    The label is closed by a ball and its holes filled. Within, the median grey value at each depth is what the
-    particle is without cracks, which takes out beam hardening, blur at the surface and a radial change of state.
-    The missing share is (baseline - I) / (I_active - I_pore). Where its average over 3 x 3 x 3 voxels exceeds 5
-    standard deviations of the noise a crack begins; it extends to where it falls below 2.5 and two voxels more, and
-    must reach deeper than 2.5 voxels. Its volume is the *sum* of the missing share there, so that a crack thinner
-    than a voxel has its true volume however much it is blurred. Cracks fainter than that are not seen; the part of
-    an open crack that lies in the blurred surface is underestimated.
+    The label is closed by a ball and its holes filled. Within, the grey value of the sound material at each depth
+    (median; below the skin a parabola through them; cracks once found are left out) is what the particle is without
+    cracks, which takes out beam hardening, blur at the surface and a radial change of state. The missing share is
+    (level - I) / (I_active - I_pore). Where its average over 3 x 3 x 3 voxels exceeds 5 standard deviations of the
+    noise (5 % of the contrast at least) a crack begins; it extends to where it falls below half of that and two
+    voxels more, and must reach deeper than 2.5 voxels. Its volume is the *sum* of the missing share there, so that a
+    crack thinner than a voxel has its volume however much it is blurred. On balls of r = 14 voxels blurred by one
+    voxel: -3 % at a width of 3 voxels, -5 % at 2, -10 % at 1, -20 % at 0.5 and -30 % at 0.3; cracks that open to the
+    surface -22 %, of which 12 lie beyond it in the blur. On voxels of 2:1:1 +10 to +35 %. Not seen: cracks fainter
+    than the noise, those within the outermost 2.5 voxels, and any in particles under a radius of some 8 voxels.
     """
     import pandas as pd
 

@@ -18,9 +18,6 @@ REACH_VOXELS = 2.6
 """How far blur and partial volumes spread about a surface, in voxels (edge of the cube of equal volume)."""
 
 SAMPLES = 60_000  # voxels of a phase that its grey level is read from
-LEAST_CONTRAST = 2.0
-"""Contrast over noise below which grey levels say nothing about a part of a voxel."""
-
 VOLUME_SE, VOLUME_VOXELS = "volume_se_um3", "volume_voxels_um3"
 ACTIVE_LEVEL, PORE_LEVEL = "active_level", "pore_level"
 

@@ -46,10 +46,10 @@ def radial_profiles(
 
     Notes
     -----
-    Depth is the exact Euclidean distance to the nearest voxel of another label or of background, all labels in
-    one pass (`distance.depth`), less 0.4 voxel. Particles that touch the edge are deeper than can be seen; their
-    rows are to be left out of means, as `mean_profile` does. Blur mixes the outermost shells with what lies
-    outside.
+    Depth is the exact Euclidean distance to the nearest voxel of another label or of background, all labels in one
+    pass (`distance.depth`), less 0.4 voxel for the share of the greatest depth. Particles that touch the edge are
+    deeper than can be seen; their rows are to be left out of means, as `mean_profile` does. Blur mixes the outermost
+    shells with what lies outside.
     """
     import pandas as pd
 
@@ -81,7 +81,7 @@ def _sums(image, volume, n, pixel, bins):
     depth = np.sqrt(_shells.deepest(volume, square, n))
     offset = OFFSET * min(pixel)
     total, count = _shells.shells(image, volume, square, depth, bins, np.float32(offset))
-    return total[1:], count[1:], np.maximum(depth[1:].astype(float) - offset, 0), _shells.edges(volume, n)[1:]
+    return total[1:], count[1:], depth[1:].astype(float), _shells.edges(volume, n)[1:]
 
 
 def shell_names(bins: int) -> list[str]:

@@ -191,11 +191,11 @@ def fraction_quantity(scatter: Scatter, *, level: float, method: str) -> Quantit
     if not 0 < p < 1:
         why = "not resolved: the window holds one phase alone" if scatter.size else "empty volume"
         return Quantity(p if scatter.size else float("nan"), level=level, method=method, warning=why)
-    samples = p * (1 - p) / variance if variance > 0 else float("nan")
-    half = scatter.quantile(level) * np.sqrt(variance) / (p * (1 - p))
-    if not np.isfinite(half):
-        why = "not resolved: too few voxels across to see how the fraction varies"
+    if not (np.isfinite(variance) and variance > 0):
+        why = "not resolved: the image does not show how the fraction varies"
         return Quantity(p, level=level, method=method, warning=why)
+    samples = p * (1 - p) / variance
+    half = scatter.quantile(level) * np.sqrt(variance) / (p * (1 - p))
     logit = np.log(p / (1 - p))
     low, high = (1 / (1 + np.exp(-(logit + s * half))) for s in (-1, 1))
     return Quantity(
@@ -205,8 +205,8 @@ def fraction_quantity(scatter: Scatter, *, level: float, method: str) -> Quantit
 
 def mean_quantity(scatter: Scatter, *, value: float, level: float, unit: str, method: str) -> Quantity:
     """Interval of a positive mean (Student, of its logarithm); `value` replaces the scatter's own mean."""
-    if not (scatter.mean > 0 and np.isfinite(scatter.variance)):
-        why = "not resolved: too few voxels across to see how it varies" if value > 0 else None
+    if not (scatter.mean > 0 and np.isfinite(scatter.variance) and scatter.variance > 0):
+        why = "not resolved: the image does not show how it varies" if value > 0 else None
         return Quantity(value, level=level, unit=unit, method=method, warning=why)
     relative = np.sqrt(scatter.variance) / scatter.mean
     factor = float(np.exp(scatter.quantile(level) * relative))
@@ -282,7 +282,7 @@ def required_size(
         else Scatter(np.nan, np.nan, 0.0, 0)
     )
     found = fraction_quantity(scatter, level=level, method=method)
-    if not np.isfinite(scatter.variance) or scatter.dof == 0 or not 0 < scatter.mean < 1:
+    if not np.isfinite(scatter.variance) or scatter.variance <= 0 or not 0 < scatter.mean < 1:
         return Quantity(float("nan"), level=level, unit="um", method=method, warning=found.warning)
     from scipy.special import chdtri, ndtri
 

@@ -66,9 +66,9 @@ def tortuosity_budget(
     - *solver*: the flux imbalance where the iterations stopped.
     - *voxel size*: the image is lumped 2 and 4 times, keeping the fraction of the phase; with
       :math:`\tau_h, \tau_{2h}, \tau_{4h}` the observed order is
-      :math:`p = \log_2[(\tau_{4h}-\tau_{2h})/(\tau_{2h}-\tau_h)]`, held within [3/4, 2], and
+      :math:`p = \log_2[(\tau_{4h}-\tau_{2h})/(\tau_{2h}-\tau_h)]`, held within [3/4, 5/4], and
       :math:`\delta = (\tau_{2h}-\tau_h)/(2^p-1)` is Richardson's estimate of :math:`\tau_h - \tau_0`. The term reaches
-      from :math:`\delta/2` beyond :math:`\tau_h` on the one side to :math:`3\delta/2` on the other.
+      from :math:`\delta/2` beyond :math:`\tau_h` on the one side to :math:`2\delta` on the other.
     - *blur*: the phase is blurred once more by the standard deviation that the image has already, which makes that
       1.41 times larger; in proportion the first blur changed tau by 2.4 times as much as the second does. The term
       reaches from half the second change beyond tau on the one side to three times it on the other.
@@ -118,7 +118,7 @@ def tortuosity_budget(
     solver = full.tau * full.imbalance
     terms = {
         "solver": (-solver, solver),
-        "voxel size": tuple(sorted((-1.5 * delta, 0.5 * delta))),
+        "voxel size": tuple(sorted((-2 * delta, 0.5 * delta))),
         "blur": tuple(d * full.tau for d in blur),
         "threshold": tuple(d * full.tau for d in threshold),
         "finite volume": (-window * full.tau, window * full.tau),
@@ -132,7 +132,7 @@ def tortuosity_budget(
         full.tau, max(1.0, full.tau - low), full.tau + high if np.isfinite(high) else None, n=None,
         method=method, warning=warning if resolved or not warning else f"not resolved: {warning}",
     )  # fmt: skip
-    return TortuosityBudget(tau, terms, sequence, full.tau - delta, full)
+    return TortuosityBudget(tau, terms, sequence, max(1.0, full.tau - delta), full)
 
 
 def lump(mask: np.ndarray, *, factor: int = 2) -> np.ndarray:
@@ -194,10 +194,10 @@ def _voxel_error(tau: np.ndarray) -> tuple[float, str]:
     first = tau[1] - tau[0]
     if not np.isfinite(first):
         return 0.5 * tau[0], "paths close when voxels are lumped in twos, so throats are about one voxel wide"
-    order, least = 1.0, 0.75  # staircases converge at first order; a smaller one is scatter
+    order, least, most = 1.0, 0.75, 1.25  # staircases converge at first order; the rest is scatter
     if len(tau) > 2 and np.isfinite(tau[2]) and first != 0:
         ratio = (tau[2] - tau[1]) / first
-        order = float(np.clip(np.log2(ratio), least, 2)) if ratio > 0 else least
+        order = float(np.clip(np.log2(ratio), least, most)) if ratio > 0 else least
     delta = float(first / (2**order - 1))
     if abs(delta) > NOT_RESOLVED * tau[0]:
         return delta, f"tau changes by {abs(delta) / tau[0]:.0%} with the voxel size"

@@ -58,7 +58,11 @@ def two_point_correlation(
     distance = np.sqrt(square).ravel()
     shell = np.rint(distance / pixel.min()).astype(np.int64)
     shell[distance > r_max * (1 + 1e-9)] = 0
-    inside = (shell > 0) | (distance == 0)
+    # of two opposite lags one counts, also in the plane x = 0, which holds both
+    once = np.ones([2 * reach[0] + 1, 2 * reach[1] + 1, reach[2] + 1], bool)
+    once[:, : reach[1], 0] = False
+    once[: reach[0], reach[1], 0] = False
+    inside = ((shell > 0) | (distance == 0)) & once.ravel()
     shell, distance = shell[inside], distance[inside]
     value, weight = probability.ravel()[inside], pairs.ravel()[inside]
     total = np.bincount(shell, weight)

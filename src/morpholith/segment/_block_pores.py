@@ -37,7 +37,7 @@ def label(source, solid, pores, block: Block) -> tuple[int, np.ndarray, bool, bo
     return n, out[out > 0], n > 0, bool(here.any())
 
 
-def links(pores, offset: np.ndarray, block: Block) -> np.ndarray:
+def links(pores, edges: tuple[int, ...], offset: np.ndarray, block: Block) -> np.ndarray:
     """Return the pairs of pieces that meet at the upper faces of a block, (m, 2), counted on over all blocks."""
     found = [np.zeros((0, 2), np.int64)]
     for axis in range(3):
@@ -49,7 +49,7 @@ def links(pores, offset: np.ndarray, block: Block) -> np.ndarray:
         here, there = np.moveaxis(pores[tuple(both)].astype(np.int64), axis, 0)
         low, high = list(block.low), list(block.high)
         low[axis], high[axis] = at, at + 1
-        (other,) = pieces(Block(0, tuple(low), tuple(high)), pores.shape, pores.chunks)
+        (other,) = pieces(Block(0, tuple(low), tuple(high)), pores.shape, edges)
         meet = (here > 0) & (there > 0)
         pair = np.stack([here[meet] + offset[block.number], there[meet] + offset[other.number]], axis=1)
         found.append(np.unique(pair, axis=0))

@@ -120,7 +120,7 @@ def _of_three(denoised, two: TwoPhases, three: Mixture | None, flat, slope, step
     for k in (0, 1):
         gap = float(three.means[k + 1] - three.means[k])
         overlap = float(three.sds[k : k + 2].max()) * 0.3
-        parts = [0.5 * moved[k], 0.5 * moved[k + 1], 0.06 * gap, overlap, (0.0, 0.5 * curvature)[k]]
+        parts = [0.5 * moved[k], 0.5 * moved[k + 1], 0.1 * gap, overlap, (0.0, 0.5 * curvature)[k]]
         half.append(2 * float(np.sqrt(np.sum(np.square(parts)))))
     if not resolved:
         half[0] = max(half[0], 0.4 * (binder - pore))

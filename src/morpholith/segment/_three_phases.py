@@ -113,5 +113,5 @@ def label_three(grey: np.ndarray, *, thresholds, levels, sigma: tuple[float, ...
         local = gaussian_filter(weight * rest, wide, truncate=TRUNCATE)
         local /= gaussian_filter(weight, wide, truncate=TRUNCATE)
         bright = grey >= high - (binder - local) / 2
-    is_binder = np.where(share < 0.35, rest, local) >= low
+    is_binder = np.where(share < 0.28, rest, local) >= low
     return np.where(bright, 1, np.where(is_binder, 2, 0)).astype(np.uint8)

@@ -113,7 +113,9 @@ class _Work:
         return blocks.cut(self.shape, self.edges)
 
     def array(self, name: str, dtype: Any, *, compress: bool = True) -> Any:
-        return blocks.create(self.scratch / name, shape=self.shape, chunks=self.edges, dtype=dtype, compress=compress)
+        """Make a scratch array, its chunks a part of a block, so that a thin halo costs no whole neighbours."""
+        inner = tuple(next(e // k for k in (2, 1) if e % k == 0) for e in self.edges)
+        return blocks.create(self.scratch / name, shape=self.shape, chunks=inner, dtype=dtype, compress=compress)
 
     def run(self, function: Callable[[Any], Any], jobs: Iterable[Any], label: str) -> list[Any]:
         return blocks.run(function, list(jobs), client=self.client, label=label)
@@ -135,7 +137,7 @@ def _solid(work: _Work, source: Any, fill: bool) -> tuple[Any, Any, bool]:
     if not fill:
         return solid, solid, any(pore for _, _, pore, _ in found)
     offset = blocks.offsets([n for n, *_ in found])
-    links = work.run(partial(pores.links, piece, offset), work.blocks(), "joining pores")
+    links = work.run(partial(pores.links, piece, work.edges, offset), work.blocks(), "joining pores")
     closed = pores.enclosed(offset, [out for _, out, *_ in found], links)
     whole = work.array("filled", bool)
     work.run(partial(pores.fill, piece, whole), zip(work.blocks(), closed, strict=True), "filling pores")
@@ -167,5 +169,6 @@ def _name(work: _Work, solid: Any, tables: list[np.ndarray]) -> None:
     from . import _block_basins as basins
 
     basin = zarr.open_array(str(work.scratch / "basins"), mode="r")
-    job = partial(basins.name, basin, solid, work.array("labels", np.int32))
+    labels = blocks.create(work.scratch / "labels", shape=work.shape, chunks=work.edges, dtype=np.int32)
+    job = partial(basins.name, basin, solid, labels)
     work.run(job, zip(work.blocks(), tables, strict=True), "naming particles")

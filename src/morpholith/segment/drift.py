@@ -34,7 +34,7 @@ class Drift:
     span: float
 
 
-def level(block: np.ndarray, drift: Drift | None, origin: tuple[int, int, int]) -> np.ndarray:
+def level(block: np.ndarray, drift: Drift | None, origin: tuple[int, ...]) -> np.ndarray:
     """Return a block as float32 with both phases at their levels; `origin` is its first voxel within the volume."""
     block = np.asarray(block, np.float32)
     if drift is None:

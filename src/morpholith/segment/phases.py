@@ -176,7 +176,7 @@ def apply_phases(
     found: PhaseEstimate,
     *,
     thresholds: Thresholds | None = None,
-    origin: tuple[int, int, int] = (0, 0, 0),
+    origin: tuple[int, ...] = (0, 0, 0),
 ) -> np.ndarray:
     """Return the labels of a block.
 

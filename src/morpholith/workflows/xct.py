@@ -245,9 +245,12 @@ def assess(seen: Seen, *, geometric: bool, seed: int, device: str):
     particles = measure.solid_particles(seen.labels, spacing=spacing, grey=grey)
     others = [measure.solid_particles(a, spacing=spacing) for a in seen.alternative_labels]
     numbers |= measure.particle_numbers(particles, others, frame_um=frame, rng=rng)
-    particles = with_cracks(particles, seen)
-    numbers |= measure.crack_numbers(particles, rng=rng)
-    profiles = measure.radial_profiles(grey, seen.labels, spacing=spacing)
+    inside = {}
+    if seen.estimate.thresholds:  # a volume that came segmented shows nothing inside its particles
+        particles = with_cracks(particles, seen)
+        numbers |= measure.crack_numbers(particles, rng=rng)
+        profiles = measure.radial_profiles(grey, seen.labels, spacing=spacing)
+        inside = {"radial": profiles, "radial_mean": measure.mean_profile(profiles)}
     extra = measure.inner(seen.phases, seen.alternatives, spacing=spacing)
     numbers |= extra.numbers
     stage("solving for transport")
@@ -266,8 +269,7 @@ def assess(seen: Seen, *, geometric: bool, seed: int, device: str):
         "particles": measure.in_order(particles),
         "contacts": measure.contacts_3d(seen.labels, spacing=spacing),
         "layers": measure.through_thickness(seen.phases, spacing=spacing, particles=particles),
-        "radial": profiles,
-        "radial_mean": measure.mean_profile(profiles),
+        **inside,
         "size_distribution": measure.size_curve(d, weights=weights, rng=rng),
         "tortuosity": measure.budget_table(budgets),
         **extra.tables,
@@ -276,11 +278,11 @@ def assess(seen: Seen, *, geometric: bool, seed: int, device: str):
 
 
 def with_cracks(particles: pd.DataFrame, seen: Seen) -> pd.DataFrame:
-    """Add what is cracked to a table of particles; a volume that came segmented shows no cracks."""
+    """Add what is cracked to a table of particles."""
     from .. import measure
 
     if not seen.estimate.thresholds:
-        return particles.assign(crack_fraction=float("nan"), crack_se=float("nan"), n_cracks=0)
+        raise InputError("cracks are read from grey levels, and this volume came segmented; give the tomogram itself.")
     pore = seen.estimate.means[0]
     found = measure.cracks(seen.image.array, seen.labels, spacing=_spacing(seen.image), pore_grey=pore)
     return particles.join(found[["crack_fraction", "crack_se", "crack_volume_um3", "n_cracks"]])
@@ -432,15 +434,16 @@ def _figures(seen: Seen, numbers, tables, budgets, extra) -> dict[str, ReportFig
     named = {f"{phase} {axis}": b for (phase, axis), b in budgets.items()}
     found = {
         "slices": pictures.slices(seen.image.array, seen.phases, seen.labels, spacing=spacing),
-        "histogram": pictures.histogram(seen.estimate),
         "rendering": pictures.rendering(seen.phases, seen.labels, tables["particles"], spacing=spacing),
         "tortuosity_budget": pictures.budgets(named),
         "tortuosity_voxel_size": pictures.voxel_sequence(named),
         "sizes": pictures.sizes(tables["size_distribution"], tables["particles"], numbers),
         "distances": pictures.distances(tables["two_point"], extra.chords, extra.thickness),
-        "radial": pictures.radial(tables["radial_mean"]),
         "layers": pictures.profiles(tables["layers"]),
     }
+    if seen.estimate.thresholds:
+        found["histogram"] = pictures.histogram(seen.estimate)
+        found["radial"] = pictures.radial(tables["radial_mean"])
     solution = budgets["pore", "z"].solution
     if solution.potential is not None:
         found["potential"] = pictures.potential(solution, _middle(seen).phases, spacing=spacing)
