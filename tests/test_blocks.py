@@ -157,5 +157,5 @@ def test_control_c_ends_everything_quietly(tmp_path):
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the workers too
     _, errors = run.communicate(timeout=20)
     assert run.returncode not in (0, None)
-    assert errors.count("Traceback") == 1  # that of the script itself
+    assert "Dask Worker" not in errors  # the one traceback is that of the script itself
     assert errors.rstrip().endswith("KeyboardInterrupt")

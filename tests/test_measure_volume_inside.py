@@ -1,5 +1,9 @@
 """What lies inside particles and layers: radial profiles, cracks, profiles through the thickness."""
 
+import runpy
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from _solids import crowd, turn
@@ -190,3 +194,12 @@ def test_layers_along_other_axes_and_of_little():
         through_thickness(phases, spacing=ODD, n_layers=0)
     with pytest.raises(InputError, match="phase numbers"):
         through_thickness(phases * 0.5, spacing=ODD)
+
+
+def test_bench_runs_as_a_toy(monkeypatch, capsys):
+    path = Path(__file__).resolve().parents[1] / "bench" / "bench_radial.py"
+    monkeypatch.setattr(sys, "argv", [str(path), "--toy"])
+    runpy.run_path(str(path), run_name="__main__")
+    out = capsys.readouterr().out
+    assert "CPU time of radial_profiles" in out
+    assert "nan" not in out

@@ -91,6 +91,32 @@ def test_plane_contacts_have_their_area_in_any_direction(radius, bias):
     np.testing.assert_allclose(table[c.SURFACE], cap, rtol=0.03)
 
 
+def test_axes_of_a_block_are_those_of_a_solid_block():
+    labels = np.zeros((12, 14, 20), int)
+    labels[3:7, 4:9, 5:15] = 1
+    row = solid_particles(labels, spacing=ODD).iloc[0]
+    edges = np.sort(np.array([4, 5, 10]) * ODD)[::-1]
+    found = row[["axis_major_um", "axis_median_um", "axis_minor_um"]].to_numpy(float)
+    np.testing.assert_allclose(found, 2 * np.sqrt(5 * edges**2 / 12))
+    assert row["angle_to_z_deg"] == pytest.approx(90)
+    assert row[[c.Z, c.Y, c.X]].tolist() == pytest.approx([4.5 * 1.5, 6.0, 9.5 * 0.75])
+
+
+def test_upright_contacts_are_exact_and_a_dent_changes_nothing():
+    labels = np.zeros((12, 14, 20), int)
+    labels[2:5, 2:6, 2:9] = 1
+    labels[5:8, 2:6, 2:9] = 2  # on top of 1: 4 x 7 voxels
+    labels[2:5, 6:9, 2:9] = 3  # beside 1 along y: 3 x 7
+    labels[2:5, 2:6, 9:12] = 4  # beside 1 along x: 3 x 4
+    labels[5, 3, 4] = 1  # a voxel of 1 pokes into 2
+    pairs = contacts_3d(labels, spacing=ODD).set_index(["label_a", "label_b"]).area_um2
+    assert pairs[1, 2] == pytest.approx(28 * 0.75)
+    assert pairs[1, 3] == pytest.approx(21 * 1.5 * 0.75)
+    assert pairs[1, 4] == pytest.approx(12 * 1.5)
+    assert len(pairs) == 3
+    assert solid_particles(labels, spacing=ODD)[c.N_CONTACTS].tolist() == [3, 1, 1, 1]
+
+
 def test_cut_and_tiny_particles_say_nothing_of_shape():
     labels = np.zeros((30, 32, 34), int)
     z, y, x = np.indices(labels.shape)

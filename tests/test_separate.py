@@ -303,7 +303,7 @@ def test_blockwise_heights_are_those_of_the_whole(tmp_path, monkeypatch):
         blocks.create(tmp_path / name, shape=solid.shape, chunks=(18, 79, 33), dtype=dtype)
         for name, dtype in (("height", np.float32), ("basins", np.int32))
     )
-    blocks.run(Rise(solid, height, basins, spacing, 0.7, True), blocks.cut(solid.shape, height.chunks))
+    blocks.run(Rise(solid, height, basins, tmp_path, spacing, 0.7, True), blocks.cut(solid.shape, height.chunks))
     np.testing.assert_array_equal(height[...], landscape(solid, spacing=spacing, smoothing_um=0.7))
 
     phases = np.where(solid, 1, 2).astype(np.uint8)

@@ -37,18 +37,20 @@ class Voxels:
 
     def dissipation(self) -> float:
         """Return the sum over faces of conductance times drop squared."""
-        return float(mg.dissipation(self.x, self.y, self.codes, self.conductance, ENDS))
+        return float(mg.dissipation(self.x, self.y, self.codes, self.conductance, ENDS).sum())
 
     def precondition(self) -> float:
         """Write one cycle applied to r to z; return r . z."""
         inverse, g = self._single
         mg.descend(self.r, self.z, self.t, self.codes, inverse, g, self.into, self.cycle.b[0])
         self.cycle.solve()
-        return mg.ascend(self.r, self.z, self.t, self.codes, inverse, g, self.into, self.cycle.x[0])
+        dots = mg.ascend(self.r, self.z, self.t, self.codes, inverse, g, self.into, self.cycle.x[0])
+        return float(dots.sum())
 
     def advance(self, beta: float) -> float:
         """Make z + beta p the new p, and S p the new z; return p . S p."""
-        return mg.advance(self.p, self.z, np.float32(beta), self.y, self.codes, self.tables, self.conductance)
+        dots = mg.advance(self.p, self.z, np.float32(beta), self.y, self.codes, self.tables, self.conductance)
+        return float(dots.sum())
 
     def step(self, alpha: float) -> np.ndarray:
         """Move x along p and r against S p; return the sums of r over slices."""
@@ -59,7 +61,7 @@ class Voxels:
         least = 0.01 * flux / (self.shape[1] * self.shape[2])
         red = mg.conducting(self.x, self.y, self.codes, 0, self.conductance, ENDS, least)
         black = mg.conducting(self.y, self.x, self.codes[::-1], 1, self.conductance, ENDS, least)
-        return int(red + black)
+        return int(red.sum() + black.sum())
 
 
 def solve(mask: np.ndarray, *, conductance, tolerance: float = 1e-6, max_iterations: int = 200) -> Solution:

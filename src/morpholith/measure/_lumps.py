@@ -18,9 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numba import njit, prange
 
-from .steady import coarsening, pieces_of_blocks
-
-SHRINK = 1.8  # lumps of a level over those of the next, at least: two rounds on every level must not cost more and more
+from .steady import SHRINK, coarsening, pieces_of_blocks
 
 
 @dataclass

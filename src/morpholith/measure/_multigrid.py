@@ -8,7 +8,8 @@ Colours are stored apart, voxel (z, y, x) at ``[z + 1, y + 1, x // 2 + 1]``, whi
 memory. The padding stays zero, and so does what lies outside the phase: sums over six neighbours need no branch. One
 byte a voxel says how many neighbours of the phase it has along each axis, which fixes its diagonal.
 
-Kernels run in parallel over slices and give the same bits for any number of threads: sums are gathered slice by slice.
+Kernels run in parallel over slices and give the same bits for any number of threads: each slice has its own sum, which
+the caller adds up.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def descend(r, z, t, codes, inverse, g, into, out):
 
 @njit(parallel=True, cache=True, fastmath=FAST)
 def ascend(r, z, t, codes, inverse, g, into, coarse):
-    """Add the correction of the lumps to red, relax black, then red; return r . z."""
+    """Add the correction of the lumps to red, relax black, then red; return r . z by slices."""
     (red, black), (gz, gy, gx) = codes, g
     nz, ny, nh = r.shape[0] - 2, r.shape[1] - 2, r.shape[2] - 2
     for k in prange(1, nz + 1):
@@ -147,12 +148,12 @@ def ascend(r, z, t, codes, inverse, g, into, coarse):
                 z[k, j, h] = value
                 total += float(value) * float(r[k, j, h])
         sums[k - 1] = total
-    return sums.sum()
+    return sums
 
 
 @njit(parallel=True, cache=True, fastmath=FAST)
 def advance(p, z, beta, t, codes, tables, g):
-    """Make z + beta p the new p and S p the new z; return p . S p.
+    """Make z + beta p the new p and S p the new z; return p . S p by slices.
 
     `t` is double: what S makes of a smooth p is a small difference of large numbers, and in single precision the
     iterations would slow down for lack of digits.
@@ -183,7 +184,7 @@ def advance(p, z, beta, t, codes, tables, g):
                 z[k, j, h] = value
                 total += value * float(p[k, j, h])
         sums[k - 1] = total
-    return sums.sum()
+    return sums
 
 
 @njit(parallel=True, cache=True, fastmath=FAST)
@@ -235,7 +236,7 @@ def true_residual(x, y, codes, tables, g, ends, r):
 
 @njit(parallel=True, cache=True)
 def dissipation(x, y, codes, g, ends):
-    """Return the sum over faces of conductance times drop squared: an upper bound of the flux per unit drop squared."""
+    """Return the sum over faces of conductance times drop squared, by slices: an upper bound of the flux."""
     (red, black), (gz, gy, gx), (low, high) = codes, g, ends
     nz, ny, nh = x.shape[0] - 2, x.shape[1] - 2, x.shape[2] - 2
     sums = np.zeros(nz)
@@ -261,12 +262,12 @@ def dissipation(x, y, codes, g, ends):
                     if k == end and black[k, j, h]:
                         total += 2 * gz * (y[k, j, h] - held) ** 2
         sums[k - 1] = total
-    return sums.sum()
+    return sums
 
 
 @njit(parallel=True, cache=True)
 def conducting(x, y, codes, first, g, ends, least):
-    """Count the voxels of one colour, potential `x`, through which more than `least` flows; the other's is `y`.
+    """Count, by slices, the voxels of one colour, potential `x`, that more than `least` flows through; `y` the other's.
 
     `codes` and `ends` are of this colour and of the other, of the first electrode and of the last;
     `first` is where rows of this colour start along x when z + y is even.
@@ -297,4 +298,4 @@ def conducting(x, y, codes, first, g, ends, least):
                     flow += 2 * gz * abs(high - v)
                 if flow > 2 * least:
                     counts[k - 1] += 1
-    return counts.sum()
+    return counts

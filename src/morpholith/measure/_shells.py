@@ -29,9 +29,9 @@ def shells(grey, labels, square, depth, bins, offset):
                 k = labels[z, y, x]
                 if k == 0 or np.isnan(grey[z, y, x]):
                     continue
-                span = depth[k] - offset
-                share = (np.sqrt(square[z, y, x]) - offset) / span if span > 0 else 0.0
-                b = min(int(share * bins), bins - 1)
+                # the offset is that of outermost voxels; it dwindles towards the deepest point
+                share = (np.sqrt(square[z, y, x]) * (1 + offset / depth[k]) - offset) / depth[k]
+                b = max(0, min(int(share * bins), bins - 1))
                 total[k, b] += grey[z, y, x]
                 count[k, b] += 1
     return total, count

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OFFSET = 0.4  # smallest edges from an outermost voxel's nearest neighbour outside to the surface, on average
+BEYOND = 0.3  # smallest edges from the deepest voxel to the deepest point, on average
 DEEPEST = "depth_um"
 GRADIENT = "grey_gradient"  # change of the mean grey value from surface to deepest point
 
@@ -47,7 +48,7 @@ def radial_profiles(
     Notes
     -----
     Depth is the exact Euclidean distance to the nearest voxel of another label or of background, all labels in one
-    pass (`distance.depth`), less 0.4 voxel for the share of the greatest depth. Particles that touch the edge are
+    pass (`distance.depth`), less 0.4 voxel at the surface. Particles that touch the edge are
     deeper than can be seen; their rows are to be left out of means, as `mean_profile` does. Blur mixes the outermost
     shells with what lies outside.
     """
@@ -78,7 +79,7 @@ def _sums(image, volume, n, pixel, bins):
     from . import _edt, _shells
 
     square = _edt.squared(volume, pixel)
-    depth = np.sqrt(_shells.deepest(volume, square, n))
+    depth = np.sqrt(_shells.deepest(volume, square, n)) + np.float32(BEYOND * min(pixel))
     offset = OFFSET * min(pixel)
     total, count = _shells.shells(image, volume, square, depth, bins, np.float32(offset))
     return total[1:], count[1:], depth[1:].astype(float), _shells.edges(volume, n)[1:]

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 LOW, HIGH = 0.0, 1.0  # potential at the first and the last face
+SHRINK = 1.8  # lumps of a level over those of the next, at least: two rounds on every level must not cost more and more
 CORNERS = 8  # voxels of a block of 2 x 2 x 2, numbered 4 z + 2 y + x
 
 
@@ -74,8 +75,8 @@ def iterate(system: System, *, tolerance: float, max_iterations: int) -> tuple[f
     rho_before, k, idle = np.inf, 0, 0
     while imbalance >= tolerance and k < max_iterations and idle < 3:
         rho = system.precondition()
-        curvature = system.advance(rho / rho_before)
-        if not (0 < rho < np.inf and 0 < curvature < np.inf):
+        curvature = system.advance(rho / rho_before) if 0 < rho < np.inf else 0.0
+        if not 0 < curvature < np.inf:
             return _restart(system), k
         layers = system.step(rho / curvature)
         flux -= rho * rho / curvature  # what the step takes off the dissipation
@@ -91,13 +92,14 @@ def iterate(system: System, *, tolerance: float, max_iterations: int) -> tuple[f
 
 def _restart(system: System) -> float:
     layers, first = system.restart()
-    return _imbalance(layers, first + float(np.cumsum(layers).mean()))
+    mean = first + np.concatenate([[0], np.cumsum(layers)]).mean()
+    return _imbalance(layers, mean)
 
 
 def _imbalance(layers: np.ndarray, mean: float) -> float:
     """Return the spread of the fluxes through all planes over their mean, from the residuals of the slices between."""
-    fluxes = np.concatenate([[0], np.cumsum(layers)])
-    return float(np.ptp(fluxes) / mean) if mean > 0 else np.inf
+    spread = np.ptp(np.concatenate([[0], np.cumsum(layers)]))
+    return float(spread / mean) if mean > 0 else np.inf
 
 
 def coarsening(shape: tuple[int, ...], conductance: tuple[float, ...]) -> Iterator[tuple[int, int, int]]:

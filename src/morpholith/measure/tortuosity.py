@@ -152,9 +152,7 @@ def percolating(mask: np.ndarray) -> np.ndarray:
     return both[labels]
 
 
-def geometric_tortuosity(
-    mask: np.ndarray, *, axis: int = 0, spacing: float | tuple[float, ...]
-) -> Quantity:
+def geometric_tortuosity(mask: np.ndarray, *, axis: int = 0, spacing: float | tuple[float, ...]) -> Quantity:
     """Geometric tortuosity: length of the shortest paths through a phase over the straight distance.
 
     This is what paper 002 calls tortuosity. It is not the tortuosity factor: it knows nothing of constrictions and a
@@ -216,7 +214,9 @@ def phase_mask(mask: np.ndarray) -> np.ndarray:
 def _solver(device: str):
     _checks.choice(device, ("cpu", "cuda"), name="device")
     if device == "cuda":
-        from ..nets.diffusion import solve
-    else:
-        from ._diffusion import solve
-    return solve
+        from ..nets import diffusion as on_card
+
+        return on_card.solve
+    from . import _diffusion as on_cpu
+
+    return on_cpu.solve

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..blocks import Block, pieces
+from ..blocks import Block
 from . import distance
 from .adjacency import Graph, collapse, graph
 from .basins import directions, follow
@@ -19,31 +20,36 @@ HALO = 16  # voxels at first; then as many as the greatest distance asks for
 
 @dataclass(frozen=True)
 class Rise:
-    """Writes the heights and basins of a block; returns what leaves it.
+    """Writes the heights and basins of a block, and to a file the voxels where ways leave it.
 
-    A call returns the number of basins, which of them end outside the block, and the voxels (m, 3) where they go on.
+    In the block, basins whose peak lies inside count from 1, and those that lead out go on from there. A call returns
+    how many there are of either kind.
     """
 
     solid: Any
     height: Any
     basins: Any
+    folder: Path
     spacing: tuple[float, float, float]
     smoothing_um: float
     bounded: bool
 
-    def __call__(self, block: Block) -> tuple[int, np.ndarray, np.ndarray]:
+    def __call__(self, block: Block) -> tuple[int, int]:
         """Do one block."""
-        shape = self.solid.shape
-        rim = block.grown(1, shape)
+        rim = block.grown(1, self.solid.shape)
         height = self._heights(rim)
         core = block.within(rim)
-        low, high = tuple(c.start for c in core), tuple(c.stop for c in core)
+        low, high = _box(core)
         labels, roots = follow(directions(height, spacing=self.spacing), low, high)
-        self.height[block.slices] = height[core]
-        self.basins[block.slices] = labels[core]
         place = np.stack(np.unravel_index(roots[1:], height.shape), axis=-1)
         leaves = ((place < low) | (place >= high)).any(axis=1)
-        return len(roots) - 1, np.flatnonzero(leaves) + 1, place[leaves] + rim.low
+        order = np.argsort(leaves, kind="stable")
+        table = np.zeros(len(roots), np.int32)
+        table[order + 1] = np.arange(1, len(roots))
+        self.height[block.slices] = height[core]
+        self.basins[block.slices] = table[labels[core]]
+        np.save(ways_of(self.folder, block), (place[leaves] + rim.low).astype(np.int32))
+        return int((~leaves).sum()), int(leaves.sum())
 
     def _heights(self, rim: Block) -> np.ndarray:
         """Return exactly what the whole volume has here."""
@@ -75,74 +81,99 @@ class Rise:
             halo = tuple(max(a, b) for a, b in zip(halo, wider, strict=True))
 
 
-@dataclass(frozen=True)
-class Join:
-    """Measures the basins of a block and their contacts, those with the neighbouring blocks too.
+def ways_of(folder: Path, block: Block) -> Path:
+    """Return the file with the voxels (m, 3) to which the ways lead that leave a block."""
+    return folder / f"ways_{block.number}.npy"
 
-    A call returns the names (labels counted on over all blocks) of the rows of a `Graph`, the graph, and pairs (m, 2)
-    of names: a basin that leaves the block, and the one it runs into.
+
+def table_of(folder: Path, block: Block) -> Path:
+    """Return the file with the table from the basins of a block to those of the volume."""
+    return folder / f"table_{block.number}.npy"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Finds where the ways lead that leave a block.
+
+    A call returns one number a way: k for basin k of the volume, -k for way k, counted on over all blocks.
+    """
+
+    basins: Any
+    folder: Path
+    edges: tuple[int, ...]
+    peaks: np.ndarray  # offsets, as `blocks.offsets` gives them
+    ways: np.ndarray
+
+    def __call__(self, block: Block) -> np.ndarray:
+        """Do one block."""
+        to = np.load(ways_of(self.folder, block))
+        rim = block.grown(1, self.basins.shape)
+        label = self.basins[rim.slices][tuple((to - rim.low).T)].astype(np.int64)
+        counts = [-(-n // e) for n, e in zip(self.basins.shape, self.edges, strict=True)]
+        owner = np.ravel_multi_index(tuple((to // self.edges).T), counts)
+        beyond = label - np.diff(self.peaks)[owner]
+        return np.where(beyond > 0, -(self.ways[owner] + beyond), self.peaks[owner] + label)
+
+
+def ends(traced: list[np.ndarray]) -> np.ndarray:
+    """Return the basin in which every way ends, (m + 1,); a way may cross several blocks, but it rises all along."""
+    way = np.concatenate([[0], *traced])
+    while (on := np.flatnonzero(way < 0)).size:
+        way[on] = way[-way[on]]
+    return way.astype(np.int32)
+
+
+def resolve(basins: Any, joined: Any, folder: Path, block: Block) -> None:
+    """Write the basins of a block with their numbers in the volume."""
+    joined[block.slices] = np.load(table_of(folder, block))[basins[block.slices]]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measures the basins of a block and their contacts, also with those of the neighbouring blocks.
+
+    A call returns the numbers in the volume of the rows of a `Graph`, and the graph.
     """
 
     solid: Any
     height: Any
     basins: Any
-    edges: tuple[int, ...]
-    offset: np.ndarray
 
-    def __call__(self, job: tuple[Block, np.ndarray, np.ndarray]) -> tuple[np.ndarray, Graph, np.ndarray]:
+    def __call__(self, block: Block) -> tuple[np.ndarray, Graph]:
         """Do one block."""
-        block, leaving, to = job
         shape = self.solid.shape
         rim = block.grown(1, shape)
-        names, labels = self._labels(block, rim)
-        core = block.within(rim)
-        low, high = tuple(c.start for c in core), tuple(c.stop for c in core)
-        height, solid = self.height[rim.slices], self.solid[rim.slices]
-        part = graph(labels, height, solid, len(names) - 1, low=low, high=high)
+        names, labels = _dense(self.basins[rim.slices])
+        low, high = _box(block.within(rim))
+        part = graph(labels, self.height[rim.slices], self.solid[rim.slices], len(names) - 1, low=low, high=high)
         seen = part.volume > 0
         place = np.unravel_index(part.first[seen], rim.shape)
         first = np.full_like(part.first, np.iinfo(np.int64).max)
         first[seen] = np.ravel_multi_index([p + a for p, a in zip(place, rim.low, strict=True)], shape)
-        target = names[labels[tuple((to - rim.low).T)]]
-        return names, replace(part, first=first), np.stack([leaving + self.offset[block.number], target], axis=1)
-
-    def _labels(self, block, rim):
-        """Labels of the block as they are, 1..n; those of its neighbours, one voxel deep, from n + 1 on."""
-        start, stop = self.offset[block.number : block.number + 2]
-        labels = np.zeros(rim.shape, np.int32)
-        names, n = [np.arange(start, stop + 1)], int(stop - start)
-        names[0][0] = 0
-        for part in pieces(rim, self.solid.shape, self.edges):
-            local = self.basins[part.slices]
-            if part.number != block.number:
-                used, number = np.unique(local, return_inverse=True)
-                new = np.where(used > 0, np.arange(len(used)) + n + (used[0] > 0), 0)
-                local = new[number].reshape(local.shape)
-                names.append(used[used > 0] + self.offset[part.number])
-                n += len(names[-1])
-            labels[part.within(rim)] = local
-        return np.concatenate(names), labels
+        return names, replace(part, first=first)
 
 
-def joined(parts: list[tuple[np.ndarray, Graph, np.ndarray]], n: int) -> tuple[np.ndarray, Graph]:
-    """Return the table from block labels to basins of the whole volume, (n + 1,), and the graph of these basins."""
-    into = np.arange(n + 1)
-    for _, _, ways in parts:
-        into[ways[:, 0]] = ways[:, 1]
-    while (into[into] != into).any():  # a way may lead through several blocks; it rises all along, so it ends
-        into = into[into]
-    into = np.unique(into, return_inverse=True)[1]  # label 0 stays 0
-    start = np.cumsum([0, *(len(names) for names, _, _ in parts)])
-    rows = {
-        key: np.concatenate([getattr(part, key) for _, part, _ in parts])
-        for key in ("volume", "first", "peak", "real", "cut", "surface", "saddle", "contact")
-    }
-    pair = np.concatenate([part.pair + s for (_, part, _), s in zip(parts, start[:-1], strict=True)])
-    every = Graph(pair=pair, **rows)
-    return into, collapse(every, into[np.concatenate([names for names, _, _ in parts])])
+def _dense(labels):
+    """Return the numbers in use, with 0 first, and the labels counted 1..n in their order."""
+    used = np.zeros(int(labels.max()) + 1, bool)
+    used[labels] = True
+    used[0] = True
+    return np.flatnonzero(used), (np.cumsum(used, dtype=np.int32) - 1)[labels]
 
 
-def name(basins, solid, labels, job: tuple[Block, np.ndarray]) -> None:
-    """Write the particles of a block."""
-    block, table = job
-    labels[block.slices] = relabel(basins[block.slices], table, solid[block.slices])
+def _box(core):
+    return tuple(c.start for c in core), tuple(c.stop for c in core)
+
+
+def together(parts: list[tuple[np.ndarray, Graph]]) -> Graph:
+    """Return the graph of the volume from those of its blocks."""
+    start = np.cumsum([0, *(len(names) for names, _ in parts)])
+    keys = ("volume", "first", "peak", "real", "cut", "surface", "saddle", "contact")
+    rows = {key: np.concatenate([getattr(part, key) for _, part in parts]) for key in keys}
+    pair = np.concatenate([part.pair + s for (_, part), s in zip(parts, start[:-1], strict=True)])
+    return collapse(Graph(pair=pair, **rows), np.concatenate([names for names, _ in parts]))
+
+
+def name(basins: Any, solid: Any, labels: Any, table: Path, block: Block) -> None:
+    """Write the particles of a block; `table` is the file with the particle of every basin."""
+    labels[block.slices] = relabel(basins[block.slices], np.load(table), solid[block.slices])

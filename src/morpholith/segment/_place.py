@@ -111,7 +111,7 @@ def _of_three(denoised, two: TwoPhases, three: Mixture | None, flat, slope, step
     first = min(max(first, pore + 2.5 * float(three.sds[0])), 0.2 * pore + 0.8 * binder)
     but = (binder - 3 * float(three.sds[1]), binder + 3 * float(three.sds[1]))
     blur = blur_of(denoised, slope, low=pore, high=active, steps=steps, but=but, percentile=90)
-    blur = blur if np.isfinite(blur) else two.blur
+    blur = blur if np.isfinite(blur) else (two.blur if np.isfinite(two.blur) else 0.0)
     sigma = tuple(blur / s if n > 1 else 0.0 for s, n in zip(steps, denoised.shape[1:], strict=True))
     shift, curvature = _curvature(denoised, three, sigma, (first, second)) if method == "auto" else (0.0, 0.0)
     second += shift

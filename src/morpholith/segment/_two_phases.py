@@ -33,10 +33,10 @@ class TwoPhases:
         Share of the dark cores that is brighter than the dark phase should be; NaN without cores.
     matter : float
         Median grey level of that share; NaN where there is none.
-    fraction, low, high : float
-        Dark volume fraction chosen, and its interval.
-    threshold, interval
-        The same on the grey axis.
+    threshold : float
+        Grey level below which the fraction `corrected` of the sample lies.
+    interval : (float, float)
+        Thresholds that the grey levels support, at about 95 %.
     """
 
     levels: Mixture
@@ -47,9 +47,6 @@ class TwoPhases:
     balance: float
     unexplained: float
     matter: float
-    fraction: float
-    low: float
-    high: float
     threshold: float
     interval: tuple[float, float]
 
@@ -88,7 +85,8 @@ def two_phases(denoised: np.ndarray, raw: np.ndarray, *, steps, valid=EVERYTHING
     seen = flat_levels(denoised, slope, valid=valid)
     wider = flat_levels(denoised, slope, flat=FLAT / 0.6, valid=valid)
     blur = blur_of(denoised, slope, low=seen.means[0], high=seen.means[1], steps=steps)
-    sigma = tuple(blur / s if n > 1 else 0.0 for s, n in zip(steps, denoised.shape[1:], strict=True))
+    known = blur if np.isfinite(blur) else 0.0  # no edge: nothing to sharpen
+    sigma = tuple(known / s if n > 1 else 0.0 for s, n in zip(steps, denoised.shape[1:], strict=True))
     sharp = sharpened(denoised, sigma)
     slope = gradient(sharp, steps)
     levels = flat_levels(sharp, slope, valid=valid)
@@ -98,9 +96,15 @@ def two_phases(denoised: np.ndarray, raw: np.ndarray, *, steps, valid=EVERYTHING
     corrected = float((sharp < levels.means.mean()).mean())
     balance = float((levels.means[1] - raw.mean(dtype=np.float64)) / levels.contrast)
     unexplained, matter = _dark_core(denoised, seen, sigma)
-    return TwoPhases(
-        *_judge(denoised, seen, wider, levels, rough, blur, halfway, corrected, balance, unexplained, matter)
-    )
+    # how far the levels move with the choice of what is flat, as a volume fraction
+    moved = np.abs(levels.means - rough.means) + np.abs(seen.means - wider.means)
+    level_error = float((moved[0] * corrected + moved[1] * (1 - corrected)) / levels.contrast)
+    overlap = float(ndtr(-seen.separation / 2))
+    half = 2 * float(np.sqrt(np.sum(np.square([0.5 * (halfway - corrected), 0.5 * level_error, overlap, 0.002]))))
+    low, high = min(corrected - half, balance - half / 2), max(corrected + half, balance + half / 2)
+    t, t0, t1 = (float(q) for q in np.quantile(denoised, np.clip([corrected, low, high], 1e-4, 1 - 1e-4)))
+    interval = (t0, max(t1, t + _lining(levels, unexplained, matter)))
+    return TwoPhases(levels, seen, blur, halfway, corrected, balance, unexplained, matter, t, interval)
 
 
 def _dark_core(denoised, seen, sigma):
@@ -115,19 +119,13 @@ def _dark_core(denoised, seen, sigma):
     return float(grey.mean()), float(np.median(values[grey])) if grey.any() else float("nan")
 
 
-def _judge(denoised, seen, wider, levels, rough, blur, halfway, corrected, balance, unexplained, matter):
-    """Say how far the three fractions, and the levels behind them, disagree; put the interval on the grey axis."""
-    c = levels.contrast
-    moved = np.abs(levels.means - rough.means) + np.abs(seen.means - wider.means)
-    level_error = (moved[0] * corrected + moved[1] * (1 - corrected)) / c
-    overlap = float(ndtr(-seen.separation / 2))
-    spread = np.array([0.5 * (halfway - corrected), 0.5 * level_error, overlap, 0.002])
-    half = 2 * float(np.sqrt((spread**2).sum()))
-    low, high = min(corrected - half, balance - half / 2), max(corrected + half, balance + half / 2)
-    t, t0, t1 = (float(q) for q in np.quantile(denoised, np.clip([corrected, low, high], 1e-4, 1 - 1e-4)))
-    # grey matter that lines the bright phase takes the half-way point up to its own; how much of the rim it lines is
-    # not known, how much lies in the open tells a little
+def _lining(levels, unexplained, matter) -> float:
+    """Return by how much the threshold may have to rise for unseen binder on the rim of the bright phase.
+
+    Half-way between it and the bright phase lies higher. How much of the rim it lines is not known; how much of it
+    lies in the open tells a little.
+    """
     share = 0.5 if np.isnan(unexplained) else min(1.0, LINED + 10 * unexplained)
-    level = BINDER * c + levels.means[0] if np.isnan(matter) else max(matter, BINDER * c + levels.means[0])
-    t1 = max(t1, t + share * (level - levels.means[0]) / 2)
-    return levels, seen, blur, halfway, corrected, balance, unexplained, matter, corrected, low, high, t, (t0, float(t1))
+    usual = BINDER * levels.contrast
+    above = usual if np.isnan(matter) else max(float(matter - levels.means[0]), usual)
+    return share * above / 2

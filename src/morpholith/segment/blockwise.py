@@ -3,10 +3,10 @@
 Each step writes whole chunks of Zarr arrays and may be repeated, so that a worker can die at any time:
 
 1. pores   label the pore of each block; join pieces across faces; fill what is enclosed
-2. basins  distance with a halo as wide as the greatest distance found, smoothing, steepest ascent; a way that leaves
-           the block ends in a root that names the voxel it leads to
-3. graph   sizes, surfaces, contacts and saddles, with the labels of the neighbouring blocks one voxel deep
-4. names   the table from block labels to particles, made here from the joined graphs, is applied
+2. basins  distance with a halo as wide as the greatest distance found, smoothing, steepest ascent; where a way leaves
+           its block, look up where it goes on, until it ends in a peak
+3. names   sizes, surfaces, contacts and saddles of each block, with the neighbouring blocks one voxel deep, added up;
+           the table from basins to particles that follows from them is applied
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ from ._rules import Rules, rules
 if TYPE_CHECKING:
     from distributed import Client
 
+Spacing = tuple[float, float, float]
+
 
 def separate_blockwise(
     source: Any,
     *,
-    spacing: tuple[float, float, float],
+    spacing: Spacing,
     store: str | Path,
     chunks: int | tuple[int, int, int] = 192,
     smoothing_um: float | None = None,
@@ -56,7 +58,7 @@ def separate_blockwise(
     spacing : tuple of float
         Voxel edge lengths in um, in array order.
     store : path
-        Folder of the Zarr array to be made; it appears when it is complete. Scratch arrays (about 9 bytes a voxel
+        Folder of the Zarr array to be made; it appears when it is complete. Scratch arrays (about 18 bytes a voxel
         before compression) lie beside it meanwhile.
     chunks : int or tuple of int
         Edges of blocks and chunks in voxels. A worker holds a block with its halo, about 25 bytes a voxel.
@@ -90,8 +92,8 @@ def separate_blockwise(
     try:
         work = _Work(tuple(source.shape), edges, scratch, client)
         solid, whole, bounded = _solid(work, source, fill)
-        tables = _tables(work, solid, whole, spacing=spacing, limits=limits, bounded=bounded)
-        _name(work, solid, tables)
+        height, basins = _basins(work, whole, spacing, limits.smoothing_um, bounded)
+        _name(work, solid, height, basins, spacing, limits)
         if store.is_dir():
             shutil.rmtree(store)
         (scratch / "labels").rename(store)
@@ -144,31 +146,31 @@ def _solid(work: _Work, source: Any, fill: bool) -> tuple[Any, Any, bool]:
     return solid, whole, not all(table.all() for table in closed)
 
 
-def _tables(
-    work: _Work, solid: Any, whole: Any, *, spacing: tuple[float, float, float], limits: Rules, bounded: bool
-) -> list[np.ndarray]:
-    """Write the basins of every block and return, for each, the table from basin to particle."""
-    from . import _block_basins as basins
+def _basins(work: _Work, solid: Any, spacing: Spacing, smoothing_um: float, bounded: bool) -> tuple[Any, Any]:
+    """Return the height map and its basins, counted on over all blocks."""
+    from . import _block_basins as steps
+
+    height, own = work.array("height", np.float32, compress=False), work.array("own", np.int32)
+    rise = steps.Rise(solid, height, own, work.scratch, spacing, smoothing_um, bounded)
+    found = work.run(rise, work.blocks(), "finding basins")
+    peaks, ways = (blocks.offsets(counts) for counts in zip(*found, strict=True))
+    traced = work.run(steps.Trace(own, work.scratch, work.edges, peaks, ways), work.blocks(), "following ascents")
+    end = steps.ends(traced)
+    for block, (a, b), (c, d) in zip(work.blocks(), pairwise(peaks), pairwise(ways), strict=True):
+        table = np.concatenate([[0], np.arange(a + 1, b + 1), end[c + 1 : d + 1]])
+        np.save(steps.table_of(work.scratch, block), table.astype(np.int32))
+    basins = work.array("basins", np.int32)
+    work.run(partial(steps.resolve, own, basins, work.scratch), work.blocks(), "joining basins")
+    return height, basins
+
+
+def _name(work: _Work, solid: Any, height: Any, basins: Any, spacing: Spacing, limits: Rules) -> None:
+    """Write the particles to the array "labels"."""
+    from . import _block_basins as steps
     from .merge import particles
 
-    height, basin = work.array("height", np.float32, compress=False), work.array("basins", np.int32)
-    rise = basins.Rise(whole, height, basin, spacing, limits.smoothing_um, bounded)
-    found = work.run(rise, work.blocks(), "finding basins")
-    offset = blocks.offsets([n for n, _, _ in found])
-    join = basins.Join(solid, height, basin, work.edges, offset)
-    ways = [(block, leaving, to) for block, (_, leaving, to) in zip(work.blocks(), found, strict=True)]
-    into, graph = basins.joined(work.run(join, ways, "joining basins"), int(offset[-1]))
-    table = particles(graph, spacing=spacing, rules=limits)[into]
-    return [np.append(np.int32(0), table[a + 1 : b + 1]) for a, b in pairwise(offset)]
-
-
-def _name(work: _Work, solid: Any, tables: list[np.ndarray]) -> None:
-    """Write the particles, under `scratch`, in the array "labels"."""
-    import zarr
-
-    from . import _block_basins as basins
-
-    basin = zarr.open_array(str(work.scratch / "basins"), mode="r")
+    parts = work.run(steps.Measure(solid, height, basins), work.blocks(), "measuring basins")
+    table = work.scratch / "table.npy"
+    np.save(table, particles(steps.together(parts), spacing=spacing, rules=limits))
     labels = blocks.create(work.scratch / "labels", shape=work.shape, chunks=work.edges, dtype=np.int32)
-    job = partial(basins.name, basin, solid, labels)
-    work.run(job, zip(work.blocks(), tables, strict=True), "naming particles")
+    work.run(partial(steps.name, basins, solid, labels, table), work.blocks(), "naming particles")
