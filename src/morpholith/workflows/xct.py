@@ -455,6 +455,11 @@ def _cautions(seen: Seen, numbers) -> list[str]:
 
     spacing = _spacing(seen.image)
     said = measure.electrode_cautions(numbers, thickness_um=seen.phases.shape[0] * spacing[0], voxel_um=max(spacing))
+    if seen.estimate.thresholds and not seen.estimate.resolved:
+        said.append(
+            "Carbon-binder is not resolved in the grey levels: what there is of it counts as pore, in narrow necks as "
+            "active material."
+        )
     part = _middle(seen).phases.shape
     if part != seen.phases.shape:
         said.append(f"Transport was solved in the middle of the volume, {part} of {seen.phases.shape} voxels (memory).")
