@@ -106,8 +106,11 @@ def pictures(folder: Path) -> None:
 
 def table(name: str, note: str) -> str:
     """Return a bench's table in Markdown, or how to make it."""
-    path = RESULTS / f"{name}.csv"
-    body = markdown(pd.read_csv(path)) if path.exists() else f"*Not run yet: `python bench/bench_{name}.py`.*"
+    path, printed = RESULTS / f"{name}.csv", RESULTS / f"{name}.txt"
+    if path.exists():
+        body = markdown(pd.read_csv(path))
+    else:
+        body = f"```\n{printed.read_text().strip()}\n```" if printed.exists() else f"*Not run: `bench/bench_{name}.py`.*"
     return f"{body}\n\n{note}"
 
 

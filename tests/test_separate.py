@@ -290,22 +290,36 @@ def test_blockwise_is_equal(rough, chunks, fill, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]  # no scratch is left
 
 
-def test_blockwise_heights_are_those_of_the_whole(tmp_path, monkeypatch):
+def test_blockwise_steps_give_what_the_whole_gives(rough, tmp_path, monkeypatch):
     from morpholith import blocks
-    from morpholith.segment._block_basins import Rise
+    from morpholith.segment import blockwise
+    from morpholith.segment._block_basins import Measure, together
+    from morpholith.segment.adjacency import collapse, graph, numbered
+    from morpholith.segment.basins import directions, follow
     from morpholith.segment.separate import landscape
 
     monkeypatch.setattr("morpholith.segment._block_basins.HALO", 3)  # so that it has to be widened
+    truth, spacing = rough
+    solid = truth > 0
+    work = blockwise._Work(solid.shape, (18, 80, 33), tmp_path, None)
+    height, basins = blockwise._basins(work, solid, spacing, 0.3, True)
+    got = together(blocks.run(Measure(solid, height, basins), work.blocks()))
+
+    whole = landscape(solid, spacing=spacing, smoothing_um=0.3)
+    np.testing.assert_array_equal(height[...], whole)
+    labels, roots = follow(directions(whole, spacing=spacing), (0, 0, 0), solid.shape)
+    want = graph(labels, whole, solid, len(roots) - 1, low=(0, 0, 0), high=solid.shape)
+    got, want = (collapse(g, numbered(g.first, np.arange(g.n + 1))) for g in (got, want))
+    assert want.n > 40
+    for key, value in vars(want).items():
+        after = 0 if key in ("pair", "saddle", "contact") else 1  # label 0 means nothing
+        np.testing.assert_array_equal(getattr(got, key)[after:], value[after:], err_msg=key)
+
+
+def test_blockwise_takes_phases_and_long_distances(tmp_path):
     spacing = (0.5, 0.4, 0.3)
     bodies = [((13, 12, 14), (12.0, 11.0, 13.0)), ((13, 26, 14), (5.0, 4.5, 5.5))]
     solid = ellipsoids((52, 79, 95), spacing=spacing, bodies=bodies) > 0  # distances of 30 voxels
-    height, basins = (
-        blocks.create(tmp_path / name, shape=solid.shape, chunks=(18, 79, 33), dtype=dtype)
-        for name, dtype in (("height", np.float32), ("basins", np.int32))
-    )
-    blocks.run(Rise(solid, height, basins, tmp_path, spacing, 0.7, True), blocks.cut(solid.shape, height.chunks))
-    np.testing.assert_array_equal(height[...], landscape(solid, spacing=spacing, smoothing_um=0.7))
-
     phases = np.where(solid, 1, 2).astype(np.uint8)
     out = segment.separate_blockwise(phases, spacing=spacing, store=tmp_path / "labels", chunks=(18, 79, 33))
     whole = segment.separate_particles(solid, spacing=spacing)

@@ -1,7 +1,10 @@
 """Tortuosity factors against closed forms, a direct solver, a peer and a published electrode; and how they are got."""
 
+import runpy
+import sys
 import warnings
 from itertools import pairwise
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -412,9 +415,11 @@ def test_geometric_tortuosity_is_something_else():
 
 
 @pytest.mark.parametrize("spacing", [1.0, (0.6, 1.0, 2.5)])
-def test_torch_solves_alike(spacing):
+def test_torch_solves_alike(spacing, monkeypatch):
+    from morpholith.nets import _lumps as torch_lumps
     from morpholith.nets.diffusion import solve
 
+    monkeypatch.setattr(torch_lumps, "SMALLEST", 100)  # deeper than such small images would go
     for mask in (gaussian_field((30, 26, 33), 0.5, 2.0), site_percolation((28, 30, 25), 0.4)):
         path = percolating(mask)
         g = tuple(1 / s**2 for s in (spacing if isinstance(spacing, tuple) else (spacing,) * 3))
@@ -436,3 +441,13 @@ def test_cuda_is_used_where_there_is_a_card():
         return
     t = tortuosity_factor(mask, spacing=1.0, tolerance=1e-8, device="cuda")
     assert t.tau == pytest.approx(tortuosity_factor(mask, spacing=1.0, tolerance=1e-8).tau, rel=1e-7)
+
+
+def test_the_bench_runs_as_a_toy(monkeypatch, capsys):
+    path = Path(__file__).resolve().parents[1] / "bench" / "bench_tortuosity.py"
+    monkeypatch.setattr(sys, "argv", [str(path), "--toy"])
+    runpy.run_path(str(path), run_name="__main__")
+    out = capsys.readouterr().out
+    assert "not run" not in out
+    assert out.count("1.00000") == 4
+    assert "a = " in out
