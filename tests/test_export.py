@@ -336,3 +336,16 @@ def test_bad_requests(change, said):
 def test_writing_needs_no_battery_software():
     code = "import sys; from morpholith import export; assert not {'pybamm', 'bpx', 'pandas'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_draw_never_overfills_a_layer_that_was_nearly_full():
+    layers = pd.DataFrame({"depth_um": [10.0, 30.0], "porosity": [0.2, 0.6], "active_fraction": [0.8, 0.4]})
+    model = export.ElectrodeModel(
+        thickness_um=40.0, porosity=0.4, active_fraction=0.6, surface_per_um=0.3, tau_pore=2.0, profiles=layers
+    )
+    moved = model.moved(porosity=0.42, active_fraction=0.58, tau_z=2.0, thickness_um=40.0, surface_per_um=0.3)
+    up = model.moved(porosity=0.38, active_fraction=0.62, tau_z=2.0, thickness_um=40.0, surface_per_um=0.3)
+    for other in (moved, up):
+        total = other.profiles["porosity"] + other.profiles["active_fraction"]
+        assert (total <= 1 + 1e-12).all()
+    assert moved.profiles["porosity"].iloc[1] == pytest.approx(0.63)

@@ -1,5 +1,7 @@
 """Touching particles told apart: exact distances, necks, cracks, specks, seeds, and the same voxels block by block."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage as ndi
@@ -212,7 +214,8 @@ def test_graph_of_two_labels():
     np.testing.assert_array_equal(g.cut[1:], [False, False])
     assert g.saddle[0] == height[2, 2, 2]  # touching voxels (2, 2, 2) and (2, 2, 3): the lower of the two
     assert g.contact[0, 0] == 4  # straight along x
-    one = collapse(g, np.array([0, 1, 1]))
+    one = collapse(replace(g, cut=np.array([False, True, False])), np.array([0, 1, 1]))
+    assert one.cut[1]
     assert (one.n, len(one.pair), one.volume[1], one.first[1]) == (1, 0, 16, 37)
     np.testing.assert_array_equal(one.surface[1], g.surface[1:].sum(axis=0))
 

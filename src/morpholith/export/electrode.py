@@ -132,11 +132,11 @@ class ElectrodeModel:
         profiles = self.profiles
         if profiles is not None:
             depth = profiles[DEPTH] * (thickness_um / self.thickness_um.value)
-            profiles = profiles.assign(
-                **{DEPTH: depth},
-                porosity=profiles["porosity"] * (porosity / self.porosity.value),
-                active_fraction=profiles["active_fraction"] * (active_fraction / self.active_fraction.value),
-            )
+            pore = (profiles["porosity"] * (porosity / self.porosity.value)).clip(upper=1)
+            active = profiles["active_fraction"] * (active_fraction / self.active_fraction.value)
+            # a layer that was nearly full may not hold more than all
+            active = np.minimum(active, 1 - pore)
+            profiles = profiles.assign(**{DEPTH: depth}, porosity=pore, active_fraction=active)
         return replace(
             self,
             thickness_um=_quantity(thickness_um, "um"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
+import numba
 import numpy as np
 
 from . import _lumps
@@ -77,12 +80,24 @@ def solve(mask: np.ndarray, *, conductance, tolerance: float = 1e-6, max_iterati
         Flux imbalance to stop at, see `Solution`. Down to 1e-10 for any phase, 1e-12 for most.
     max_iterations : int
     """
-    voxels = Voxels(mask, conductance)
-    imbalance, iterations = iterate(voxels, tolerance=tolerance, max_iterations=max_iterations)
-    flux = voxels.dissipation()
-    conducting, x, y = voxels.conducting(flux), voxels.x, voxels.y
+    with _threads(mask.size // 150_000):
+        voxels = Voxels(mask, conductance)
+        imbalance, iterations = iterate(voxels, tolerance=tolerance, max_iterations=max_iterations)
+        flux = voxels.dissipation()
+        conducting, x, y = voxels.conducting(flux), voxels.x, voxels.y
     del voxels  # the potential of all voxels takes room
     return Solution(mg.whole(x, y, mask.shape), flux, imbalance, iterations, imbalance < tolerance, conducting)
+
+
+@contextmanager
+def _threads(worthwhile: int):
+    """Let no more threads work than have something to do: on a busy machine the rest would wait for each other."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(max(1, min(before, worthwhile)))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 def _linear(fine: mg.Fine) -> np.ndarray:
