@@ -110,7 +110,9 @@ def table(name: str, note: str) -> str:
     if path.exists():
         body = markdown(pd.read_csv(path))
     else:
-        body = f"```\n{printed.read_text().strip()}\n```" if printed.exists() else f"*Not run: `bench/bench_{name}.py`.*"
+        body = (
+            f"```\n{printed.read_text().strip()}\n```" if printed.exists() else f"*Not run: `bench/bench_{name}.py`.*"
+        )
     return f"{body}\n\n{note}"
 
 

@@ -99,7 +99,9 @@ def test_every_test_can_fail_and_none_hides_a_twin(path):
                 assert not isinstance(node.value, ast.Compare), f"{function.name}: a comparison is thrown away"
 
 
-@pytest.mark.parametrize("name", ["bench_powder", "bench_real", "bench_electrode", "bench_tortuosity", "bench_particles3d"])
+@pytest.mark.parametrize(
+    "name", ["bench_powder", "bench_real", "bench_electrode", "bench_tortuosity", "bench_particles3d"]
+)
 def test_benches_run_at_toy_size(name, tmp_path, request):
     if name == "bench_real":
         request.getfixturevalue("data")

@@ -59,9 +59,11 @@ class Tortuosity:
         )
         if not np.isfinite(self.tau):
             return Quantity(self.tau, method=method, warning="no path joins the two faces: tau is infinite")
+        if not self.converged:  # tau comes from the dissipation, which errs to one side only
+            warning = f"the solver stopped at a flux imbalance of {self.imbalance:.1e}: tau is at least this"
+            return Quantity(self.tau, self.tau, None, method=method, warning=warning)
         spread = self.tau * self.imbalance
-        warning = None if self.converged else f"the solver stopped at a flux imbalance of {self.imbalance:.1e}"
-        return Quantity(self.tau, max(1.0, self.tau - spread), self.tau + spread, method=method, warning=warning)
+        return Quantity(self.tau, max(1.0, self.tau - spread), self.tau + spread, method=method)
 
 
 def tortuosity_factor(

@@ -91,7 +91,7 @@ def _expansion(table, matched, population):
     for q, colour, name in ((matched, BEFORE, "matched"), (population, AFTER, "population")):
         if np.isfinite(q.value):
             if q.low is not None and q.high is not None:
-                axes[0].axvspan(100 * q.low, 100 * q.high, color=colour, alpha=0.25, linewidth=0)
+                axes[0].axvspan(100 * q.low, 100 * q.high, color=colour, alpha=0.18, linewidth=0, zorder=0)
             axes[0].axvline(100 * q.value, color=colour, label=f"{name} {100 * q.value:.1f} %")
     axes[0].set_xlabel("change in volume (%)")
     if axes[0].get_legend_handles_labels()[0]:

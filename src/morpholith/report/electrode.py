@@ -113,7 +113,7 @@ def _histogram(estimate):
     for mean, name in zip(estimate.means, PHASES, strict=False):
         ax.annotate(name, (mean, top * 1.02), ha="center", va="bottom", fontsize=9, color="#444444")
     ax.set(xlabel="grey level", ylabel="density of voxels", ylim=(0, top * 1.15))
-    ax.legend(loc="upper center")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return fig
 
 
