@@ -248,3 +248,10 @@ def test_help_is_quick():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_projections_are_not_a_volume(data, tmp_path, capsys):
+    path = data / "xanes" / "dxchange" / "test_chip_tomo.txrm"
+    assert main(["xct", "measure", str(path), "--out", str(tmp_path / "o")]) == 2
+    assert "reconstruct" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()

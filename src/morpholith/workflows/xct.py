@@ -116,6 +116,8 @@ def measure(
     if composition:
         _check_masses(composition, density, loading, thickness)
     opened = read.volume(volume, voxel_size=voxel_size, dataset=dataset, shape=shape, dtype=dtype)
+    if any("projections" in w for w in opened.warnings):
+        raise InputError(f"{volume} holds projections, not a reconstructed volume; reconstruct it first.")
     stage("finding phases and particles")
     seen = look(
         opened, n_phases=phases, threshold=threshold, grey_values=grey_values, workers=workers, scheduler=scheduler
