@@ -68,7 +68,8 @@ def tortuosity_budget(
       :math:`\tau_h, \tau_{2h}, \tau_{4h}` the observed order is
       :math:`p = \log_2[(\tau_{4h}-\tau_{2h})/(\tau_{2h}-\tau_h)]`, held within [3/4, 5/4], and
       :math:`\delta = (\tau_{2h}-\tau_h)/(2^p-1)` is Richardson's estimate of :math:`\tau_h - \tau_0`. The term reaches
-      from :math:`\delta/2` beyond :math:`\tau_h` on the one side to :math:`2\delta` on the other.
+      from :math:`\delta/2` beyond :math:`\tau_h` on the one side to :math:`5\delta/2` on the
+      other, which holds what arrays of spheres are off by.
     - *blur*: the phase is blurred once more by the standard deviation that the image has already, which makes that
       1.41 times larger; in proportion the first blur changed tau by 2.4 times as much as the second does. The term
       reaches from half the second change beyond tau on the one side to three times it on the other.
@@ -118,7 +119,7 @@ def tortuosity_budget(
     solver = full.tau * full.imbalance
     terms = {
         "solver": (-solver, solver),
-        "voxel size": tuple(sorted((-2 * delta, 0.5 * delta))),
+        "voxel size": tuple(sorted((-2.5 * delta, 0.5 * delta))),
         "blur": tuple(d * full.tau for d in blur),
         "threshold": tuple(d * full.tau for d in threshold),
         "finite volume": (-window * full.tau, window * full.tau),
@@ -311,14 +312,15 @@ def extrapolated(budget: TortuosityBudget) -> Quantity:
     Returns
     -------
     Quantity
-        Its interval is the budget's, moved by the extrapolation with half of it as the uncertainty of the voxel size.
-        NaN where the sequence does not allow it.
+        Its interval is the budget's, with a voxel-size term that reaches half of the extrapolation back and one and
+        a half times it on. NaN where the sequence does not allow it.
     """
     method = "Richardson's extrapolation of tau over lumped voxels"
     if not np.isfinite(budget.extrapolated):
         return Quantity(np.nan, method=method, warning=budget.tau.warning)
-    half = abs(budget.solution.tau - budget.extrapolated) / 2
-    low, high = (_together({**budget.terms, "voxel size": (-half, half)}, k) for k in (0, 1))
+    delta = budget.solution.tau - budget.extrapolated
+    voxel = (min(-1.5 * delta, 0.5 * delta), max(-1.5 * delta, 0.5 * delta))
+    low, high = (_together({**budget.terms, "voxel size": voxel}, k) for k in (0, 1))
     value = max(1.0, budget.extrapolated)
     top = value + high if np.isfinite(high) else None
     return Quantity(value, max(1.0, value - low), top, method=method, warning=budget.tau.warning)
