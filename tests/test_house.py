@@ -100,7 +100,7 @@ def test_every_test_can_fail_and_none_hides_a_twin(path):
 
 
 @pytest.mark.parametrize(
-    "name", ["bench_powder", "bench_real", "bench_electrode", "bench_tortuosity", "bench_particles3d"]
+    "name", ["bench_powder", "bench_real", "bench_electrode", "bench_tortuosity", "bench_particles3d", "bench_xanes"]
 )
 def test_benches_run_at_toy_size(name, tmp_path, request):
     if name == "bench_real":

@@ -37,15 +37,19 @@ class Command(NamedTuple):
 GROUPS = {
     "sem": "Powders, from scanning electron micrographs.",
     "xct": "Electrodes, from X-ray tomograms.",
+    "xanes": "Working electrodes, from XANES scans.",
     "virtual": "Virtual specimens, each with its exact truth beside it.",
 }
 COMMANDS = (
     Command("sem", "measure", "morpholith.workflows.sem:measure"),
     Command("xct", "measure", "morpholith.workflows.xct:measure"),
     Command("xct", "compare", "morpholith.workflows.xct:compare"),
+    Command("xanes", "register", "morpholith.workflows.xanes_register:register"),
+    Command("xanes", "map", "morpholith.workflows.xanes_map:map_states"),
     Command("", "tour", "morpholith.workflows.tour:tour"),
     Command("virtual", "powder", "morpholith.workflows.virtual:powder"),
     Command("virtual", "electrode", "morpholith.workflows.virtual:electrode"),
+    Command("virtual", "scan", "morpholith.workflows.virtual_scan:scan"),
 )
 
 OUT = Annotated[

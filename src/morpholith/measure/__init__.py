@@ -2,24 +2,45 @@
 
 # These modules import nothing heavier than numpy; naming the functions here also keeps `measure.texture`
 # the function, not the module of the same name.
+from .chemistry import (
+    Chemistry,
+    connected_regions,
+    edge_of_scan,
+    mean_spectrum,
+    signal_mask,
+    spectral_groups,
+    with_references,
+    with_signal,
+)
 from .chords import Chords, chord_lengths
+from .combination import Combination, combine
 from .correlation import correlation, correlations
 from .cracks import cracks
+from .edge_energy import AbsorptionEdges, PeakWidths, absorption_edges, choose_widths
+from .edge_range import EdgeRanges, edge_ranges, find_e0
 from .electrode import electrode_cautions, in_order, particle_numbers, phase_numbers, whole_particles, widen
 from .expansion import Expansion, expansion
 from .form import form_circularity
 from .grey_volume import grey_volumes
+from .heterogeneity import StatePattern, depth_within, lagging, radial_states, spread_beyond_noise, state_pattern
 from .inner import GreyLevels, Inner, crack_numbers, grey_levels, inner, middle
+from .k_edges import K_EDGES_EV, edges_within, element_of, nearest_edges
 from .layers import through_thickness
 from .mass_balance import COMPONENTS, MassBalance, composition, mass_balance
+from .motion_chemistry import motion_amplitude, rank_correlation
+from .normalise import Normalised, normalise
 from .phases3d import Connectivity, connectivity, percolating
 from .powder import cautions, describe, field, frame_weights
 from .radial import mean_profile, radial_profiles
+from .reference_fit import AxisFit, Reference, fit_axis, prepare_references, state_values
 from .regression import LinearFit, equation, linear_fit
 from .representative import phase_fraction, required_size
 from .shape import particles
 from .size import iso13322_count, miles_lantuejoul_weights, size_curve, size_distribution
 from .solid import contacts_3d, frame_weights_3d, solid_particles, whole_weights
+from .spectral_noise import SpectralNoise, noise_area, spectral_noise
+from .state_map import SpectrumState, StateMap, shift_error, spectrum_state, state_map
+from .state_summary import motion_and_chemistry, state_numbers
 from .summary import mean_and_sd
 from .surface3d import specific_surface
 from .tables import condition_table, descriptor_correlations, for_file, trend_table
@@ -36,40 +57,65 @@ from .tortuosity_budget import (
 )
 from .trend import Trend, trend
 from .two_point import two_point_correlation
+from .valence import valence
 
 __all__ = [
     "COMPONENTS",
+    "K_EDGES_EV",
+    "AbsorptionEdges",
+    "AxisFit",
     "Bands",
+    "Chemistry",
     "Chords",
+    "Combination",
     "Connectivity",
+    "EdgeRanges",
     "Expansion",
     "GreyLevels",
     "Inner",
     "LinearFit",
     "MassBalance",
+    "Normalised",
+    "PeakWidths",
+    "Reference",
+    "SpectralNoise",
+    "SpectrumState",
+    "StateMap",
+    "StatePattern",
     "Tortuosity",
     "TortuosityBudget",
     "Trend",
+    "absorption_edges",
     "budget_table",
     "cautions",
+    "choose_widths",
     "chord_lengths",
+    "combine",
     "composition",
     "condition_table",
     "conduction_numbers",
+    "connected_regions",
     "connectivity",
     "contacts_3d",
     "correlation",
     "correlations",
     "crack_numbers",
     "cracks",
+    "depth_within",
     "describe",
     "describe_budget",
     "descriptor_correlations",
+    "edge_of_scan",
+    "edge_ranges",
+    "edges_within",
     "electrode_cautions",
+    "element_of",
     "equation",
     "expansion",
     "extrapolated",
     "field",
+    "find_e0",
+    "fit_axis",
     "for_file",
     "form_circularity",
     "frame_weights",
@@ -80,24 +126,44 @@ __all__ = [
     "in_order",
     "inner",
     "iso13322_count",
+    "lagging",
     "linear_fit",
     "local_thickness",
     "mass_balance",
     "mean_and_sd",
     "mean_profile",
+    "mean_spectrum",
     "middle",
     "miles_lantuejoul_weights",
+    "motion_amplitude",
+    "motion_and_chemistry",
+    "nearest_edges",
+    "noise_area",
+    "normalise",
     "particle_numbers",
     "particles",
     "percolating",
     "phase_fraction",
     "phase_numbers",
+    "prepare_references",
     "radial_profiles",
+    "radial_states",
+    "rank_correlation",
     "required_size",
+    "shift_error",
+    "signal_mask",
     "size_curve",
     "size_distribution",
     "solid_particles",
     "specific_surface",
+    "spectral_groups",
+    "spectral_noise",
+    "spectrum_state",
+    "spread_beyond_noise",
+    "state_map",
+    "state_numbers",
+    "state_pattern",
+    "state_values",
     "texture",
     "texture_energy_raw",
     "thickness_summary",
@@ -107,7 +173,10 @@ __all__ = [
     "trend",
     "trend_table",
     "two_point_correlation",
+    "valence",
     "whole_particles",
     "whole_weights",
     "widen",
+    "with_references",
+    "with_signal",
 ]

@@ -1,9 +1,16 @@
 """Files to images: arrays with their pixel size in micrometres, and where that pixel size was read."""
 
+from .aligned_out import aligned_files, write_aligned
 from .campaign import Campaign, campaign
+from .density import OpticalDensity
+from .energies import energies
 from .files import SUFFIXES, images
 from .micrograph import image, pages
+from .references import Spectrum, references
+from .registered import Aligned, Registered, registered
 from .scale import MissingPixelSize
+from .scan import scan
+from .scan_check import frame_faults
 from .table import table
 from .tiff import Page
 from .tiff_out import write_tiff
@@ -13,16 +20,27 @@ from .zarr_out import write_zarr
 
 __all__ = [
     "SUFFIXES",
+    "Aligned",
     "Campaign",
     "MissingPixelSize",
     "MissingVoxelSize",
+    "OpticalDensity",
     "Page",
+    "Registered",
+    "Spectrum",
+    "aligned_files",
     "campaign",
+    "energies",
+    "frame_faults",
     "image",
     "images",
     "pages",
+    "references",
+    "registered",
+    "scan",
     "table",
     "volume",
+    "write_aligned",
     "write_tiff",
     "write_zarr",
 ]

@@ -171,7 +171,8 @@ def _claim(file, array, tags) -> Claim:
                 notes.append(f"its attribute {where}{name} has no unit")
                 continue
             three = numbers * 3 if len(numbers) == 1 else numbers
-            z, y, x = (v * factor for v in three)
+            y, x = (v * factor for v in three[-2:])
+            z = three[0] * factor if len(three) == 3 else None  # two are those of a picture
             return Claim(f"HDF5 {where}{name}", (z, y, x))
     steps = [tags.get(a, {}).get("resolution", 0) for a in "zyx"]
     if all(isinstance(s, int | float) and s > 0 for s in steps):
@@ -188,7 +189,7 @@ def _places(file, array) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{prefix}@", dict(group.attrs)
         beside: dict[str, Any] = {}
         for key in group:
-            if _parts(key)[0] is not None and getattr(group.get(key), "size", None) in (1, 3):
+            if _parts(key)[0] is not None and getattr(group.get(key), "size", None) in (1, 2, 3):
                 beside[key] = group[key][()]
                 unit = group[key].attrs.get("units", group[key].attrs.get("unit"))
                 if unit is not None:
@@ -232,4 +233,4 @@ def _numbers(value) -> tuple[float, ...] | None:
         numbers = tuple(float(v) for v in np.ravel(value))
     except (TypeError, ValueError):
         return None
-    return numbers if len(numbers) in (1, 3) else None
+    return numbers if len(numbers) in (1, 2, 3) else None

@@ -209,11 +209,13 @@ class Volume:
 def _basic(key, shape) -> tuple[tuple[slice, ...], tuple]:
     """Return slices of positive step and what to apply to the part they give (integers, turns)."""
     keys = list(key) if isinstance(key, tuple) else [key]
-    if sum(k is Ellipsis for k in keys) > 1 or len(keys) - (Ellipsis in [k for k in keys if k is Ellipsis]) > 3:
+    if sum(k is Ellipsis for k in keys) > 1 or len(keys) - (Ellipsis in [k for k in keys if k is Ellipsis]) > len(
+        shape
+    ):
         raise IndexError(f"too many indices for a volume of shape {shape}")
     at = next((i for i, k in enumerate(keys) if k is Ellipsis), len(keys))
     rest = keys[at + 1 :]
-    keys = keys[:at] + [slice(None)] * (3 - at - len(rest)) + rest
+    keys = keys[:at] + [slice(None)] * (len(shape) - at - len(rest)) + rest
     slices: list[slice] = []
     after: list[slice | int] = []
     for one, n in zip(keys, shape, strict=True):

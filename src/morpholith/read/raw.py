@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
 from ..errors import InputError
-from .lazy import Found, mapped
+from .lazy import Found, Mapped, mapped
 from .voxel import Claim
 
 NO_SCALE = Claim(notes=("the format has no place for it",))
@@ -54,18 +55,29 @@ def _dtype(dtype) -> np.dtype:
 
 def npy(path: Path) -> Found:
     """Open a NumPy file: three axes are (z, y, x), a fourth of 3 or 4 is colours. Nothing is unpickled."""
+    source = npy_array(path)
+    return Found(source, named(source.shape, name=path.name), f"npy, {source.dtype}", NO_SCALE)
+
+
+def npy_array(path: Path) -> Mapped:
+    """Map the array of a NumPy file.
+
+    Raises
+    ------
+    InputError
+        For a damaged or cut-off file, or one that holds no numbers.
+    """
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
             reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = reader(file)
             offset = file.tell()
-    except (ValueError, OSError, SyntaxError) as error:
+    except (ValueError, OSError, SyntaxError, TokenError) as error:
         raise InputError(f"{path.name} is a damaged or incomplete npy file; save it again.") from error
     if dtype.kind not in "buifc":
         raise InputError(f"{path.name} holds {dtype}, not numbers; save it as a plain array.")
-    source = mapped(path, shape, dtype, offset=offset, order="F" if fortran else "C")
-    return Found(source, named(shape, name=path.name), f"npy, {dtype}", NO_SCALE)
+    return mapped(path, shape, dtype, offset=offset, order="F" if fortran else "C")
 
 
 def named(shape: Sequence[int], *, name: str) -> str:

@@ -69,24 +69,43 @@ def zeiss(path: Path) -> Found:
         For another kind of OLE file, a type of pixels not known, or images that are missing or cut off.
     """
     with _opened(path) as ole:
-        width, height = (_number(path, ole, f"ImageInfo/Image{side}", "<i") for side in ("Width", "Height"))
-        kind = TYPES.get(_number(path, ole, "ImageInfo/DataType", "<i"))
-        n = _number(path, ole, "ImageInfo/NoOfImages", "<i") if ole.exists("ImageInfo/NoOfImages") else 1
-        if ole.exists("ImageInfo/ImagesTaken"):
-            n = min(n, _number(path, ole, "ImageInfo/ImagesTaken", "<i")) or n
-        if kind is None or min(width, height, n) < 1:
-            raise InputError(
-                f"{path.name} holds images of {width} x {height}, type "
-                f"{_number(path, ole, 'ImageInfo/DataType', '<i')}; expected 8 or 16 bits or float."
-            )
-        dtype = np.dtype("<" + kind)
-        _all_there(path, ole, n, width * height * dtype.itemsize)
-        warnings = _projections(path, ole, n)
-        claim = _claim(ole)
-        for k in {0, n - 1}:  # the first and the last can be read; the others when they are asked for
-            ole.openstream(_name(k)).read()
+        return found_in(path, ole)
+
+
+def found_in(path: Path, ole: Any) -> Found:
+    """Return what an opened container holds; see `zeiss`."""
+    width, height = (_number(path, ole, f"ImageInfo/Image{side}", "<i") for side in ("Width", "Height"))
+    kind = TYPES.get(_number(path, ole, "ImageInfo/DataType", "<i"))
+    n = _number(path, ole, "ImageInfo/NoOfImages", "<i") if ole.exists("ImageInfo/NoOfImages") else 1
+    if ole.exists("ImageInfo/ImagesTaken"):
+        n = min(n, _number(path, ole, "ImageInfo/ImagesTaken", "<i")) or n
+    if kind is None or min(width, height, n) < 1:
+        raise InputError(
+            f"{path.name} holds images of {width} x {height}, type "
+            f"{_number(path, ole, 'ImageInfo/DataType', '<i')}; expected 8 or 16 bits or float."
+        )
+    dtype = np.dtype("<" + kind)
+    _all_there(path, ole, n, width * height * dtype.itemsize)
+    warnings = _projections(path, ole, n)
+    claim = _claim(ole)
+    for k in {0, n - 1}:  # the first and the last can be read; the others when they are asked for
+        ole.openstream(_name(k)).read()
     source = Images(path, (n, height, width), dtype)
     return Found(source, "zyx", f"Zeiss {path.suffix.lower().lstrip('.') or 'OLE'}, {dtype}", claim, warnings)
+
+
+def lies_at(ole: Any, name: str) -> int | None:
+    """Return where in the file a stream begins, if it lies there in one piece; None where it does not."""
+    try:
+        entry, size = ole.direntries[ole._find(name)], ole.get_size(name)
+        n = -(-size // ole.sectorsize)
+        chain = np.asarray(ole.fat[entry.isectStart : entry.isectStart + n - 1])
+    except (AttributeError, TypeError, IndexError, OSError):
+        return None
+    whole = size >= ole.minisectorcutoff and len(chain) == n - 1
+    if not whole or (chain != np.arange(entry.isectStart + 1, entry.isectStart + n)).any():
+        return None
+    return int(ole.sectorsize * (entry.isectStart + 1))
 
 
 def _number(path, ole, name, form):

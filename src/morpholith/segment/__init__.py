@@ -12,6 +12,7 @@ from .. import _checks
 from ..errors import InputError
 from .blockwise import separate_blockwise
 from .contacts import contacts
+from .monolayer import find_particles
 from .phase_blocks import phases_blockwise
 from .phases import PhaseEstimate, Phases, apply_phases, estimate_phases, phases
 from .separate import cut_particles, separate_particles
@@ -25,6 +26,7 @@ __all__ = [
     "contacts",
     "cut_particles",
     "estimate_phases",
+    "find_particles",
     "particles",
     "phases",
     "phases_blockwise",

@@ -29,6 +29,12 @@ _WHERE = {
     "straight_channels": "channels",
     "inclined_channels": "channels",
     "sphere_packing": "channels",
+    "Scan": "scan_params",
+    "VirtualScan": "scans",
+    "scan": "scans",
+    "Chemistry": "nickel",
+    "KEdge": "nickel",
+    "energies": "nickel",
 }
 
 __all__ = list(_WHERE)

@@ -1,0 +1,163 @@
+"""What frames tell about each other: the stage jumps from frame to frame, a particle's own motion is a slow walk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+ROUNDS = 25
+FREE = 1e4  # px^2: variance of what is not known at all
+OUTLIER = 5.0
+SMALLEST_STEP = 1e-3  # px
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """Positions of P particles in F frames, each told by all frames.
+
+    Parameters
+    ----------
+    centre_px : (P, F, 2) float64
+    sigma_px : (P, F, 2) float64
+        Standard errors along y and x.
+    step_px : (P, 2) float64
+        Standard deviation of a particle's own step from one frame to the next, learnt from the data.
+    inflation : float
+        By how much the standard errors that came were too small for the scatter of the positions; 1 at least.
+    outlier : (P, F) bool
+        Measurements more than five standard errors from what the other frames say; they were left out.
+    """
+
+    centre_px: np.ndarray
+    sigma_px: np.ndarray
+    step_px: np.ndarray
+    inflation: float
+    outlier: np.ndarray
+
+
+def smooth_motion(centre_px: np.ndarray, sigma_px: np.ndarray) -> Smoothed:
+    """Combine measured positions over frames and particles by a Kalman smoother whose steps are learnt.
+
+    The position of particle p in frame f is taken as g_f + o_pf: g, the motion of the stage, is common to all, o is the
+    particle's own. Both walk with independent normal steps, whose variances are learnt for the stage and for every
+    particle (expectation maximisation): a stage that jumps, as a rule, is not smoothed, nor is a particle that does.
+    So is one factor on all standard errors, for scatter that neither walk nor errors explain.
+
+    Parameters
+    ----------
+    centre_px : (P, F, 2) float64
+        NaN where nothing was measured; what is told there is a prediction, with its error.
+    sigma_px : (P, F, 2) float64
+
+    Returns
+    -------
+    Smoothed
+        NaN throughout for a particle that was never measured.
+    """
+    centre, sigma = np.asarray(centre_px, float), np.asarray(sigma_px, float)
+    seen = np.isfinite(centre).all(2) & np.isfinite(sigma).all(2) & (sigma > 0).all(2)
+    position, error = np.full_like(centre, np.nan), np.full_like(centre, np.nan)
+    step = np.full((len(centre), 2), np.nan)
+    outlier = np.zeros(seen.shape, bool)
+    known = seen.any(1)
+    if not known.any():
+        return Smoothed(position, error, step, 1.0, outlier)
+    inflation = [1.0, 1.0]
+    for axis in (0, 1):
+        y, s = centre[known, :, axis], sigma[known, :, axis]
+        good = seen[known]
+        for _ in range(3):  # outliers are found with those of the round before left out
+            q, inflation[axis] = _learn(y, s, good)
+            mean, variance = _smooth(y, inflation[axis] * s, good, q)[:2]
+            with np.errstate(invalid="ignore"):
+                away = np.abs(y - mean) > OUTLIER * np.sqrt((inflation[axis] * s) ** 2 + variance)
+            fresh = good & away
+            if not fresh.any():
+                break
+            good = good & ~away
+        position[known, :, axis], error[known, :, axis] = mean, np.sqrt(variance)
+        step[known, axis] = np.sqrt(q[:-1])
+        outlier[known] |= seen[known] & ~good
+    return Smoothed(position, error, step, float(np.mean(inflation)), outlier)
+
+
+def _learn(y, s, good) -> tuple[np.ndarray, float]:
+    """Return the variances of the steps, of the stage last, and the scale of the errors (expectation maximisation)."""
+    q, scale = _first_guess(y, s, good), 1.0
+    for _ in range(ROUNDS):
+        mean, variance, moved = _smooth(y, scale * s, good, q)
+        fresh = np.maximum(moved, SMALLEST_STEP**2)
+        rest = ((y - mean) ** 2 + variance)[good] / s[good] ** 2
+        # capped, so that a few outliers do not pass for noise
+        before, scale = scale, max(1.0, float(np.sqrt(np.mean(np.minimum(rest, OUTLIER**2 * scale**2)))))
+        if np.allclose(fresh, q, rtol=0.03) and abs(scale - before) < 0.01:
+            break
+        q = fresh
+    return q, scale
+
+
+def _first_guess(y, s, good) -> np.ndarray:
+    """Return variances of steps from differences of neighbouring frames: what is common is the stage's."""
+    jump = np.diff(np.where(good, y, np.nan), axis=1)
+    both = np.isfinite(jump)
+    filled = [j[ok] for j, ok in zip(jump.T, both.T, strict=True)]
+    common = np.array([np.median(j) if len(j) else np.nan for j in filled])
+    rest = (jump - common)[both]
+    noise = 2 * np.median(s[good]) ** 2
+    own = max(_robust(rest) - noise, 0.01 * noise, SMALLEST_STEP**2)
+    stage = max(_robust(common[np.isfinite(common)]), own)
+    return np.append(np.full(len(y), own), stage)
+
+
+def _robust(values) -> float:
+    return float(np.median(np.abs(values)) / 0.6745) ** 2 if len(values) else 1.0
+
+
+def _smooth(y, s, good, q) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Run a Kalman filter and smoother (Rauch, Tung and Striebel) along one axis.
+
+    Returns
+    -------
+    mean, variance : (P, F)
+        Of the positions g + o.
+    moved : (P + 1,)
+        Mean square of the steps, given everything; the stage's last.
+    """
+    n, n_frames = y.shape
+    start = np.array([np.mean(row[ok]) for row, ok in zip(y, good, strict=True)])
+    z = y - start[:, None]
+    fresh = np.diag(q)
+    means, covariances = np.empty((n_frames, n + 1)), np.empty((n_frames, n + 1, n + 1))
+    before_m, before_c = np.empty_like(means), np.empty_like(covariances)
+    m, c = np.zeros(n + 1), np.diag(np.append(np.full(n, FREE), 0.0))  # the stage's place is told from frame 0
+    for f in range(n_frames):
+        if f:
+            c = c + fresh
+        before_m[f], before_c[f] = m, c
+        rows = np.flatnonzero(good[:, f])
+        if len(rows):
+            h = np.zeros((len(rows), n + 1))
+            h[np.arange(len(rows)), rows] = 1
+            h[:, n] = 1
+            noise = np.diag(s[rows, f] ** 2)
+            gain = np.linalg.solve(h @ c @ h.T + noise, h @ c).T
+            m = m + gain @ (z[rows, f] - h @ m)
+            rest = np.eye(n + 1) - gain @ h
+            c = rest @ c @ rest.T + gain @ noise @ gain.T
+        means[f], covariances[f] = m, c
+    moved = np.zeros(n + 1)
+    for f in range(n_frames - 2, -1, -1):
+        gain = np.linalg.solve(before_c[f + 1], covariances[f]).T
+        after_c = covariances[f + 1]
+        means[f] += gain @ (means[f + 1] - before_m[f + 1])
+        covariances[f] += gain @ (after_c - before_c[f + 1]) @ gain.T
+        cross = gain @ after_c  # covariance of the state here with the state after
+        step = means[f + 1] - means[f]
+        spread = np.diag(after_c) + np.diag(covariances[f]) - 2 * np.diag(cross)
+        moved += step**2 + np.maximum(spread, 0)
+    mean = means[:, :n] + means[:, n:]
+    variance = (
+        np.diagonal(covariances, axis1=1, axis2=2)[:, :n] + covariances[:, n, n][:, None] + 2 * covariances[:, :n, n]
+    )
+    return mean.T + start[:, None], np.maximum(variance.T, 1e-12), moved / max(n_frames - 1, 1)
