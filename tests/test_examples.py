@@ -15,6 +15,8 @@ SAYS = {
     "02_judge_a_method.py": "learned",
     "03_measure_an_electrode.py": "extrapolated to vanishing voxels",
     "04_judge_a_regression.py": "identify",
+    "05_follow_a_working_electrode.py": "error against the truth",
+    "06_map_oxidation_states.py": "shift of the energy axis",
 }
 
 

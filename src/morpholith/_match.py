@@ -26,6 +26,8 @@ def best_offsets(windows: np.ndarray, template: np.ndarray, weight: np.ndarray) 
     """
     from scipy import fft
 
+    if not len(windows):
+        return np.zeros((0, 2), np.int64), np.zeros(0)
     shape = windows.shape[1:]
     valid = tuple(n - m + 1 for n, m in zip(shape, template.shape, strict=True))
     size = [fft.next_fast_len(n, real=True) for n in shape]
@@ -41,8 +43,10 @@ def best_offsets(windows: np.ndarray, template: np.ndarray, weight: np.ndarray) 
 
     mean = correlated(seen, mask)
     variance = correlated(squares, mask) - mean**2
-    scale = variance * power
-    likeness = np.where(scale > 1e-12, correlated(seen, kernel) / np.sqrt(np.maximum(scale, 1e-12)), 0.0)
+    # below this share of a frame's power, what is left of a variance is rounding
+    clear = variance > 1e-5 * (pictures**2).mean((1, 2), keepdims=True)
+    scale = np.where(clear & (power > 0), variance * power, np.inf)
+    likeness = correlated(seen, kernel) / np.sqrt(scale)
     best = likeness.reshape(len(windows), -1).argmax(1)
     offset = np.stack(np.unravel_index(best, valid), 1)
     return offset, np.clip(likeness.reshape(len(windows), -1)[np.arange(len(windows)), best], -1.0, 1.0)

@@ -43,7 +43,7 @@ def _means(frames, radius):
             _box(weight, radius)
         for i in range(height):
             for j in range(width):
-                out[f, i, j] = value[i, j] / weight[i, j] if weight[i, j] > 1e-6 else np.nan
+                out[f, i, j] = value[i, j] / weight[i, j] if weight[i, j] > 1e-12 else np.nan
     return out
 
 

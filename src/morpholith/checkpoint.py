@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,18 +34,23 @@ class Store:
 
     def put(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write a part; a kill on the way leaves no file that looks whole."""
+        objects = [key for key, array in arrays.items() if np.asarray(array).dtype.hasobject]
+        if objects:
+            raise ValueError(f"parts are plain arrays; {', '.join(objects)} of {name} holds objects.")
         path = self.folder / f"{name}.npz"
-        handle, part = tempfile.mkstemp(dir=self.folder, suffix=".part")
+        part = None
         try:
+            handle, part = tempfile.mkstemp(dir=self.folder, suffix=".part")
             with os.fdopen(handle, "wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
+                np.savez(file, **arrays)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)
         except OSError as error:
             raise InputError(f"{path} cannot be written ({error.strerror or error}); choose another folder.") from error
         finally:
-            Path(part).unlink(missing_ok=True)
+            if part is not None:
+                Path(part).unlink(missing_ok=True)
 
     def get(self, name: str, keys: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Read a part back: all its arrays, or those of `keys` that it has."""
@@ -60,8 +67,9 @@ class Scratch(Store):
     """A temporary store, gone with the last reference to it."""
 
     def __init__(self):
-        self._keeper = tempfile.TemporaryDirectory(prefix="morpholith-")
-        super().__init__(Path(self._keeper.name))
+        super().__init__(Path(tempfile.mkdtemp(prefix="morpholith-")))
+        # TemporaryDirectory would warn when it goes without being asked to
+        self._keeper = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
     def __reduce__(self):
         return Store, (self.folder,)

@@ -236,8 +236,8 @@ def frame_shifts(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     coarse = _binned(frames, BIN)
     band = np.nan_to_num(local_mean(coarse, 1.5) - local_mean(coarse, 8.0))
-    noise = np.nan_to_num(
-        np.nanstd(np.diff(coarse, axis=2), axis=(1, 2)) if coarse.shape[2] > 1 else np.ones(len(frames))
+    noise = (
+        np.array([_spread(step) for step in np.diff(coarse, axis=2)]) if coarse.shape[2] > 1 else np.ones(len(frames))
     )
     taper = np.outer(*(np.hanning(n + 2)[1:-1] ** 0.25 for n in band.shape[1:]))
     band = np.maximum(band, 0) * taper
@@ -246,30 +246,35 @@ def frame_shifts(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     size = [fft.next_fast_len(2 * n, real=True) for n in band.shape[1:]]
     spectra = fft.rfft2((band - band.mean((1, 2), keepdims=True)).astype(np.float32), size)
     shift = np.zeros((len(frames), 2))
-    freq = [np.fft.fftfreq(size[0])[:, None], np.fft.rfftfreq(size[1])[None]]
+    freq = [np.fft.fftfreq(size[0]), np.fft.rfftfreq(size[1])]
     start = int(np.argmax(strength))
     reference = spectra[start]
-    for _ in range(3):
-        likeness = fft.irfft2(spectra * np.conj(reference), size)
-        for f in range(len(frames)):
-            shift[f] = _peak(likeness[f])
+    for _ in range(2):
+        shift[:] = _peaks(fft.irfft2(spectra * np.conj(reference), size))
         shift -= shift[start]
-        turn = np.exp(2j * np.pi * (freq[0] * shift[:, 0, None, None] + freq[1] * shift[:, 1, None, None]))
         weight = strength / np.maximum(power, 1e-12)
-        reference = np.einsum("f,fij->ij", weight, spectra * turn)
+        # the turn of a shift is the product of one along each axis
+        turn = [np.exp(2j * np.pi * f * shift[:, k, None]).astype(np.complex64) for k, f in enumerate(freq)]
+        reference = np.einsum("f,fij,fi,fj->ij", weight.astype(np.float32), spectra, *turn)
     return shift * BIN, strength
 
 
-def _peak(likeness) -> np.ndarray:
-    """Return the place of the maximum of a periodic correlation, between pixels by parabolas."""
-    n = np.array(likeness.shape)
-    at = np.array(np.unravel_index(np.argmax(likeness), likeness.shape))
-    fraction = np.zeros(2)
-    for axis in (0, 1):
-        step = np.eye(2, dtype=int)[axis]
-        left, centre, right = (likeness[tuple((at + k * step) % n)] for k in (-1, 0, 1))
+def _spread(values) -> float:
+    """Return the standard deviation of what is finite; 0 where nothing is."""
+    good = values[np.isfinite(values)]
+    return float(good.std()) if good.size else 0.0
+
+
+def _peaks(likeness) -> np.ndarray:
+    """Return the place of the maximum of each periodic correlation (F, Y, X), between pixels by parabolas."""
+    n = np.array(likeness.shape[1:])
+    every = np.arange(len(likeness))
+    at = np.stack(np.unravel_index(likeness.reshape(len(likeness), -1).argmax(1), likeness.shape[1:]), 1)
+    fraction = np.zeros((len(likeness), 2))
+    for axis, step in enumerate(np.eye(2, dtype=int)):
+        left, centre, right = (likeness[(every, *((at + k * step) % n).T)].astype(float) for k in (-1, 0, 1))
         curve = left - 2 * centre + right
-        fraction[axis] = 0.5 * (left - right) / curve if curve < 0 else 0.0
+        fraction[:, axis] = np.where(curve < 0, 0.5 * (left - right) / np.where(curve < 0, curve, -1.0), 0.0)
     return np.where(at > n // 2, at - n, at) + fraction
 
 

@@ -91,12 +91,12 @@ class Scan:
     diameter_px: tuple[float, float] = (60.0, 110.0)
     flat_share: float = 0.2
     lumpiness: float = 1.0
-    contrast: float = 0.65
-    pre_edge: float = 0.3
+    contrast: float = 0.8
+    pre_edge: float = 0.16
     charge: tuple[float, float] = (0.1, 0.9)
     patterns: tuple[str, ...] = ("core-shell", "one-sided", "core-shell", "deactivated", "uniform")
     references: tuple | None = None
-    counts: float = 700.0
+    counts: float = 3000.0
     flats: int = 10
     dark: float = 50.0
     offset: float = 0.4
@@ -154,9 +154,10 @@ class Scan:
         Parameters
         ----------
         difficulty : {"easy", "typical", "hard", "faint"}
-            Typical has the contrast and the counts of published frames of cathode particles; easy many more counts and
-            hardly any background; hard a third of the counts, weaker particles below the edge, a stronger background,
-            a pair that touches and dropped frames; in faint a person can hardly see the particles below the edge.
+            Typical has the contrast and the noise of published frames of NCA particles at 8250 and 8353 eV; easy is
+            brighter below the edge, with hardly any background; hard has a fourteenth of the counts, weaker particles,
+            a stronger background, a pair that touches and dropped frames; in faint a person can hardly see the
+            particles below the edge.
         **changes
             Fields that differ from the preset.
         """

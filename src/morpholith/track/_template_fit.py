@@ -127,10 +127,10 @@ def normal_equations(windows, pixels, template, centre, motion, contrast, reach)
 
 @njit(cache=True, parallel=True)
 def scores(windows, pixels, tiles, template, centre, motion, contrast, solution, reach):
-    """Return the outer products of the scores of tiles, summed: the middle of the sandwich covariance.
+    """Return the scores (columns times residual) of every frame, summed over tiles.
 
-    Noise of one frame is correlated over a few pixels (detector, blur, structures of the background), so scores are
-    first summed over tiles, which are taken as independent.
+    Noise of one frame is correlated over a few pixels (detector, blur, structures of the background); sums over tiles
+    may be taken as independent.
 
     Parameters
     ----------
@@ -141,26 +141,21 @@ def scores(windows, pixels, tiles, template, centre, motion, contrast, solution,
 
     Returns
     -------
-    (F, 8, 8) float64
+    (F, tiles, 8) float64
     """
     n_frames = len(windows)
-    middle = np.zeros((n_frames, N_PARAMETERS, N_PARAMETERS))
     n_tiles = tiles.max() + 1 if len(tiles) else 0
+    summed = np.zeros((n_frames, n_tiles, N_PARAMETERS))
     for f in prange(n_frames):
         columns = np.empty((N_PARAMETERS + 1, len(pixels)))
         _fill(columns, windows[f], pixels, template, centre, motion[f], contrast[f], reach)
-        summed = np.zeros((n_tiles, N_PARAMETERS))
         for k in range(len(pixels)):
             rest = columns[N_PARAMETERS, k]
             for a in range(N_PARAMETERS):
                 rest -= columns[a, k] * solution[f, a]
             for a in range(N_PARAMETERS):
-                summed[tiles[k], a] += columns[a, k] * rest
-        for k in range(n_tiles):
-            for a in range(N_PARAMETERS):
-                for b in range(N_PARAMETERS):
-                    middle[f, a, b] += summed[k, a] * summed[k, b]
-    return middle
+                summed[f, tiles[k], a] += columns[a, k] * rest
+    return summed
 
 
 @njit(cache=True, parallel=True)

@@ -126,7 +126,12 @@ def _smoothed(particles, shape, smooth) -> Followed:
     if not smooth:
         return Followed(particles, 1.0, shape)
     centre = np.array([np.where((p.status == MEASURED)[:, None], p.centre_px, np.nan) for p in particles])
-    joint = smooth_motion(centre, np.array([p.sigma_px for p in particles]))
+    sigma, shared = (np.array([getattr(p, name) for p in particles]) for name in ("sigma_px", "shared_px"))
+    own = np.sqrt(np.maximum(sigma**2 - shared**2, (0.1 * sigma) ** 2))
+    joint = smooth_motion(centre, own)
+    # what neighbouring frames have in common stays whole; where nothing was measured, that of the others
+    shared = np.array([_gaps_filled(one) for one in shared])
+    error = np.hypot(joint.sigma_px, shared)
     out = []
     for k, p in enumerate(particles):
         status, reason = p.status.copy(), p.reason.copy()
@@ -135,9 +140,15 @@ def _smoothed(particles, shape, smooth) -> Followed:
         never = ~np.isfinite(joint.centre_px[k]).all(1)
         status[never] = PREDICTED
         out.append(
-            replace(p, centre_px=joint.centre_px[k], sigma_px=joint.sigma_px[k], status=status, reason=reason)
+            replace(p, centre_px=joint.centre_px[k], sigma_px=error[k], status=status, reason=reason)
         )  # fmt: skip
     return Followed(out, joint.inflation, shape)
+
+
+def _gaps_filled(values) -> np.ndarray:
+    """Return (F, 2) values with the median of the others where there is none, 0 where there is none at all."""
+    good = np.isfinite(values).all(1)
+    return np.where(good[:, None], values, np.median(values[good], axis=0) if good.any() else 0.0)
 
 
 # --- one pose for all scans --------------------------------------------------------------------------------------

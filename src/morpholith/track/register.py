@@ -28,7 +28,8 @@ CONVERGED = 0.1  # of a standard error, the mean move of a frame
 ANGLE_SD = np.deg2rad(5.0)
 BREATHING_SD = 0.03
 MOTION = np.arange(4, 8)  # where the motion stands among the parameters
-TEMPLATE_SMOOTH = 0.8  # pixels: noise of the template pulls frames to its own grid
+TEMPLATE_SMOOTH = 0.55  # pixels: noise of the template would pull frames to its own grid
+FRAMES = 15  # over which inflation and shared errors are smoothed
 TILE = 8  # pixels; noise is taken as independent between tiles this wide
 STEP = np.array([1.5, 1.5, np.deg2rad(2.0), 0.02])  # the most that one pass moves
 MEASURED, PREDICTED, REFUSED = "measured", "predicted", "refused"
@@ -46,6 +47,8 @@ class Registered:
         Rotation and relative change of size against the template.
     sigma_px : (F, 2) float64
         Standard errors of the centre along y and x.
+    shared_px : (F, 2) float64
+        The part of them that neighbouring frames have in common: what no averaging over frames takes away.
     sigma_angle_deg, sigma_breathing : (F,) float64
     contrast, noise : (F,) float64
         Optical density of the particle above its surroundings, and of the noise of a pixel.
@@ -65,6 +68,7 @@ class Registered:
     angle_deg: np.ndarray
     breathing: np.ndarray
     sigma_px: np.ndarray
+    shared_px: np.ndarray
     sigma_angle_deg: np.ndarray
     sigma_breathing: np.ndarray
     contrast: np.ndarray
@@ -86,7 +90,7 @@ def register_particles(
     search_px: float = 8.0,
     rotation: bool = True,
     breathing: bool = True,
-    coarsest_px: float = 5.0,
+    coarsest_px: float = 3.0,
 ) -> list[Registered]:
     """Register every particle of a series, each against the picture that all its frames have in common.
 
@@ -210,7 +214,7 @@ def _of_the_mask(state, corner, guess, found, windows) -> Registered:
     n = len(guess)
     return replace(
         result, centre_px=np.where(found[:, None], guess, np.nan), sigma_px=np.tile(scatter, (n, 1)),
-        angle_deg=np.zeros(n), breathing=np.zeros(n), sigma_angle_deg=np.full(n, np.nan),
+        shared_px=np.zeros((n, 2)), angle_deg=np.zeros(n), breathing=np.zeros(n), sigma_angle_deg=np.full(n, np.nan),
         sigma_breathing=np.full(n, np.nan), status=np.where(found, MEASURED, PREDICTED).astype(object),
         reason=np.full(n, "", object), centre=state.centre,
     )  # fmt: skip
@@ -293,7 +297,11 @@ class _State:
         which = self.usable() if which is None else which
         if not which.any():
             return
-        out = in_pose(self.windows[which], self.motion[which], self.centre, self.mask.shape)
+        # values taken for the coefficients of the spline: a blur of 0.6 px, which the template needs anyway
+        out = _posed(np.nan_to_num(self.windows[which]), self.motion[which], self.centre, self.mask.shape)
+        if np.isnan(self.windows[which]).any():
+            gaps = np.isnan(self.windows[which]).astype(np.float32)
+            out[_posed(gaps, self.motion[which], self.centre, self.mask.shape) > 0.01] = np.nan
         out -= _planes(self.plane[which], self.mask.shape, self.centre, self.reach)
         a, w = self.contrast[which].astype(np.float32), (1 / self.variance[which]).astype(np.float32)
         seen = np.isfinite(out).reshape(len(a), -1)
@@ -367,30 +375,40 @@ class _State:
 
     # --- what is told ---------------------------------------------------------------------------------------
 
-    def standard_errors(self) -> np.ndarray:
-        """Return (F, 4) standard errors of the motion: the sandwich of tiles, its inflation smoothed over frames."""
+    def standard_errors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return (F, 4) standard errors of the motion, and the part of them that neighbouring frames share.
+
+        The sandwich of tiles, its inflation over what white noise gives smoothed over frames. What the scores of a tile
+        have in common over frames is no noise: background that moves along, a template that does not fit.
+        """
         from ._template_fit import scores
 
         f = self.fitted
-        middle = scores(
+        every, shared = np.full((len(f), 4), np.nan), np.full((len(f), 4), np.nan)
+        if not f.any():
+            return every, shared
+        tiles = scores(
             self.windows, self.pixels, self.tiles, self.coefficients, self.centre, self.motion, self.contrast,
             self.solution, self.reach,
-        )  # fmt: skip
-        sandwich = self.inverse @ middle @ self.inverse
-        naive = np.diagonal(self.inverse, axis1=1, axis2=2)[:, -4:] * self.variance[:, None]
-        robust = np.diagonal(sandwich, axis1=1, axis2=2)[:, -4:]
-        errors = np.full((len(f), 4), np.nan)
-        if f.any():
-            ratio = robust[f] / naive[f]
-            pooled = np.sqrt(np.maximum(_running_mean(ratio, 15), 1.0))
-            errors[f] = np.sqrt(naive[f]) * pooled
-        return errors
+        )[f]  # fmt: skip
+        inverse = self.inverse[f]
+        naive = np.diagonal(inverse, axis1=1, axis2=2)[:, MOTION] * self.variance[f, None]
+        middle = np.einsum("fta,ftb->fab", tiles, tiles)
+        common = _running_mean(tiles.reshape(len(tiles), -1), FRAMES).reshape(tiles.shape)
+        among = np.minimum(FRAMES, len(tiles))
+        noise = _running_mean(middle.reshape(len(middle), -1), FRAMES).reshape(middle.shape) / among
+        steady = np.einsum("fta,ftb->fab", common, common) - noise
+        total, part = (np.diagonal(inverse @ m @ inverse, axis1=1, axis2=2)[:, MOTION] for m in (middle, steady))
+        ratio = np.maximum(_running_mean(total / naive, FRAMES), 1.0)
+        kept = np.clip(_running_mean(part / naive, FRAMES), 0.0, ratio)
+        every[f], shared[f] = np.sqrt(naive * ratio), np.sqrt(naive * kept)
+        return every, shared
 
     def result(self, corner, raw) -> Registered:
         """Gather everything; outline and contrast are those of the frames as they came, averaged in the same pose."""
         from scipy import ndimage as ndi
 
-        errors = self.standard_errors()
+        errors, shared = self.standard_errors()
         status, reason = self._verdict(errors)
         template, contrast = self._as_it_came(raw)
         mask = outline(template, self.mask)
@@ -402,7 +420,8 @@ class _State:
         centre_px[~self.seen] = np.nan
         return Registered(
             centre_px=centre_px, angle_deg=np.rad2deg(self.motion[:, 2]), breathing=self.motion[:, 3].copy(),
-            sigma_px=errors[:, :2], sigma_angle_deg=np.rad2deg(errors[:, 2]), sigma_breathing=errors[:, 3],
+            sigma_px=errors[:, :2], shared_px=shared[:, :2], sigma_angle_deg=np.rad2deg(errors[:, 2]),
+            sigma_breathing=errors[:, 3],
             contrast=contrast, noise=np.where(self.fitted, np.sqrt(self.variance), np.nan), status=status,
             reason=reason, template=template.astype(np.float32), mask=mask, centre=self.centre + offset,
         )  # fmt: skip
@@ -457,15 +476,18 @@ def in_pose(windows: np.ndarray, motion: np.ndarray, centre: np.ndarray, shape: 
     (F, h, w) float32
         NaN where a missing pixel has a share, and where a window does not reach.
     """
+    coefficients, holes = _coefficients(windows)
+    out = _posed(coefficients, motion, centre, shape)
+    if holes.any():
+        out[_posed(holes.astype(np.float32), motion, centre, shape) > 0.01] = np.nan
+    return out
+
+
+def _posed(coefficients, motion, centre, shape) -> np.ndarray:
     from ._template_fit import aligned
 
-    coefficients, holes = _coefficients(windows)
-    out = np.empty((len(windows), *shape), np.float32)
+    out = np.empty((len(coefficients), *shape), np.float32)
     aligned(coefficients, centre, motion, out)
-    if holes.any():
-        gaps = np.empty_like(out)
-        aligned(holes.astype(np.float32), centre, motion, gaps)
-        out[gaps > 0.01] = np.nan
     return out
 
 
