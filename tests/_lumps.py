@@ -18,17 +18,23 @@ class Lump:
     edge: float = 1.2
     texture: float = 0.15
 
+    def rim(self, phi):
+        """Return the radius of the outline in a direction, counted from +y towards +x."""
+        r = np.full(np.shape(phi), float(self.radius))
+        for k, (amount, phase) in enumerate(zip(self.amount, self.phase, strict=True)):
+            r += self.radius * amount * np.cos((k + 1) * phi - phase)
+        return r
+
     def at(self, y, x):
         """Return its value at offsets from its origin, in its own frame."""
-        r, phi = np.hypot(y, x), np.arctan2(x, y)
-        rim = self.radius * (1 + sum(a * np.cos((k + 1) * phi - p) for k, (a, p) in enumerate(zip(self.amount, self.phase))))
+        r, rim = np.hypot(y, x), self.rim(np.arctan2(x, y))
         grain = np.sin(0.55 * y + 0.2) * np.cos(0.43 * x - 0.5) + np.sin(0.31 * (y + x))
         return (1 + 0.5 * self.texture * grain) / (1 + np.exp((r - rim) / (0.5 * self.edge)))
 
     def middle(self):
         """Return the centroid of the outline (y, x), by fine quadrature."""
         phi = (np.arange(20000) + 0.5) / 20000 * 2 * np.pi
-        rim = self.radius * (1 + sum(a * np.cos((k + 1) * phi - p) for k, (a, p) in enumerate(zip(self.amount, self.phase))))
+        rim = self.rim(phi)
         area = (rim**2 / 2).sum()
         return np.array([(rim**3 / 3 * np.cos(phi)).sum(), (rim**3 / 3 * np.sin(phi)).sum()]) / area
 

@@ -42,7 +42,7 @@ class Store:
         try:
             handle, part = tempfile.mkstemp(dir=self.folder, suffix=".part")
             with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, **dict(arrays))  # type: ignore[arg-type]
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)

@@ -316,16 +316,16 @@ def _place(out, mask, number, band, template, whole, labels) -> None:
         start = low + d - REACH
         a, b = np.clip(start, 0, mask.shape), np.clip(start + cut.shape[1:], 0, mask.shape)
         if (a < b).all():
-            to = tuple(slice(i - s, j - s) for i, j, s in zip(a, b, start, strict=True))
-            cut[(f, *to)] = band[(f, *(slice(i, j) for i, j in zip(a, b, strict=True)))]
+            (y0, x0), (y1, x1) = a - start, b - start
+            cut[f, y0:y1, x0:x1] = band[f, a[0] : b[0], a[1] : b[1]]
     offset, likeness = best_offsets(cut, np.nan_to_num(template[box]), near.astype(float))
     where = np.argwhere(mask[box])
-    for f in np.flatnonzero(likeness > LIKE):
-        at = where + low + whole[f] + offset[f] - REACH
+    for k in np.flatnonzero(likeness > LIKE):
+        at = where + low + whole[k] + offset[k] - REACH
         inside = ((at >= 0) & (at < mask.shape)).all(1)
         if inside.mean() > 0.5:
             rows_, columns_ = at[inside].T
-            out[f, rows_, columns_] = number
+            out[k, rows_, columns_] = number
 
 
 # --- learned -----------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ class Followed:
 
 def follow(
     stack: np.ndarray,
-    labels: Sequence[np.ndarray],
+    labels: np.ndarray,
     *,
     align: Literal["template", "mask"] = "template",
     smooth: bool = True,
@@ -67,7 +67,7 @@ def follow(
     ----------
     stack : (F, Y, X) float32
         Optical densities, NaN where nothing was seen.
-    labels : sequence of F (Y, X) int arrays
+    labels : (F, Y, X) int
         What was found in each frame.
     align : {"template", "mask"}
         As `method` of `register_particles`.
@@ -83,7 +83,7 @@ def follow(
         prediction of the others.
     """
     tables = [detections(frame) for frame in labels]
-    links = link(tables, images=stack if images else None, shape=stack.shape[1:])
+    links = link(tables, images=list(stack) if images else None, shape=stack.shape[1:])
     if not len(links):
         return Followed([], 1.0, stack.shape[1:])
     positions = as_array(links)
@@ -95,6 +95,8 @@ def follow(
     masks = [_mask(tables, labels, seen[seen["particle"] == k + 1]) for k in range(len(positions))]
     whole = _uncut(tables, seen, found)
     particles = register_particles(stack, positions, masks, found=found & whole, method=align)
+    # slivers of what was cut badly have lost their outline by now
+    particles = [p for p, mask in zip(particles, masks, strict=True) if p.mask.sum() > 0.4 * mask.sum()]
     return _smoothed(particles, stack.shape[1:], smooth)
 
 
@@ -123,7 +125,7 @@ def _uncut(tables, seen, found) -> np.ndarray:
 
 def _smoothed(particles, shape, smooth) -> Followed:
     """Replace positions by what all frames together say, and refuse what does not agree with them."""
-    if not smooth:
+    if not smooth or not particles:
         return Followed(particles, 1.0, shape)
     centre = np.array([np.where((p.status == MEASURED)[:, None], p.centre_px, np.nan) for p in particles])
     sigma, shared = (np.array([getattr(p, name) for p in particles]) for name in ("sigma_px", "shared_px"))
@@ -139,9 +141,8 @@ def _smoothed(particles, shape, smooth) -> Followed:
         reason[joint.outlier[k]] = "far from where the other frames put it"
         never = ~np.isfinite(joint.centre_px[k]).all(1)
         status[never] = PREDICTED
-        out.append(
-            replace(p, centre_px=joint.centre_px[k], sigma_px=error[k], status=status, reason=reason)
-        )  # fmt: skip
+        told = {"centre_px": joint.centre_px[k], "sigma_px": error[k], "move_error_px": joint.move_error_px[k]}
+        out.append(replace(p, **told, status=status, reason=reason))
     return Followed(out, joint.inflation, shape)
 
 
@@ -235,8 +236,8 @@ def aligned_region(stack: np.ndarray, particle: Registered, shape: tuple[int, in
     for f in np.flatnonzero(good):
         low, high = np.clip(corner[f], 0, size), np.clip(corner[f] + windows.shape[1:], 0, size)
         if (low < high).all():
-            to = tuple(slice(a - c, b - c) for a, b, c in zip(low, high, corner[f], strict=True))
-            windows[(f, *to)] = stack[(f, *(slice(a, b) for a, b in zip(low, high, strict=True)))]
+            (y0, x0), (y1, x1) = low - corner[f], high - corner[f]
+            windows[f, y0:y1, x0:x1] = stack[f, low[0] : high[0], low[1] : high[1]]
     motion = np.zeros((len(stack), 4))
     # in_pose puts the same centre in both pictures
     motion[good, :2] = particle.centre_px[good] - corner[good] - middle

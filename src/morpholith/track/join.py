@@ -157,14 +157,19 @@ def motion_of(found: Joined, energies_ev: np.ndarray) -> pd.DataFrame:
     """Return the motion of all particles through all scans (``motion.csv``).
 
     ``sigma_px`` is the standard error of the displacement ``dy_px, dx_px`` per axis: that of the frame and that of the
-    particle's first frame together. ``sigma_position_px`` is that of the frame alone.
+    particle's first frame together. ``sigma_position_px`` is that of the frame alone, ``sigma_move_px`` that
+    of the way from the frame before.
     """
-    sigma = np.sqrt((found.gathered("sigma_px") ** 2).mean(-1))
+    sigma, move = (np.sqrt((found.gathered(name) ** 2).mean(-1)) for name in ("sigma_px", "move_error_px"))
+    # velocities and accelerations are told by moves, whose errors are smaller than those of two positions
     table = motion_table(
-        found.gathered("centre_px"), energies_ev=energies_ev, sigma_px=sigma, status=found.gathered("status"),
-        angle_deg=found.gathered("angle_deg"), breathing=found.gathered("breathing"), particles=found.numbers,
+        found.gathered("centre_px"), energies_ev=energies_ev, sigma_px=move / np.sqrt(2),
+        status=found.gathered("status"), angle_deg=found.gathered("angle_deg"), breathing=found.gathered("breathing"),
+        particles=found.numbers,
     )  # fmt: skip
+    table["sigma_px"] = sigma.ravel()
     table["sigma_position_px"] = table["sigma_px"]
+    table["sigma_move_px"] = move.ravel()
     for _, rows in table[table["status"] == MEASURED].groupby("particle"):
         first = rows["sigma_position_px"].iloc[0]
         every = table.index[table["particle"] == rows["particle"].iloc[0]]
@@ -214,7 +219,7 @@ def outlines_in(found: Joined, shape: tuple[int, int], scan: int, energy: int) -
         angle, size = np.deg2rad(particle.angle_deg[energy]), 1 + particle.breathing[energy]
         corner = np.rint(particle.centre_px[energy] - middle * 1.2).astype(int)
         extent = np.ceil(np.array(mask.shape) * 1.2).astype(int)
-        place = np.indices(extent).reshape(2, -1).T + corner
+        place = np.indices((int(extent[0]), int(extent[1]))).reshape(2, -1).T + corner
         p = place - particle.centre_px[energy]
         u = np.stack(
             [np.cos(angle) * p[:, 0] + np.sin(angle) * p[:, 1], -np.sin(angle) * p[:, 0] + np.cos(angle) * p[:, 1]], 1

@@ -49,6 +49,8 @@ class Registered:
         Standard errors of the centre along y and x.
     shared_px : (F, 2) float64
         The part of them that neighbouring frames have in common: what no averaging over frames takes away.
+    move_error_px : (F, 2) float64
+        Standard error of the way from the frame before.
     sigma_angle_deg, sigma_breathing : (F,) float64
     contrast, noise : (F,) float64
         Optical density of the particle above its surroundings, and of the noise of a pixel.
@@ -69,6 +71,7 @@ class Registered:
     breathing: np.ndarray
     sigma_px: np.ndarray
     shared_px: np.ndarray
+    move_error_px: np.ndarray
     sigma_angle_deg: np.ndarray
     sigma_breathing: np.ndarray
     contrast: np.ndarray
@@ -135,6 +138,8 @@ def register_particles(
         from .._smooth import local_mean
 
         filtered = stack - local_mean(stack, coarsest_px)
+        # a mean that lacks one side, at the rim of the field and beside gaps, would bend the particle
+        filtered[_near_gaps(stack, round(2 * coarsest_px))] = np.nan
     else:
         filtered = stack
     freedom = np.array([True, True, rotation, breathing])
@@ -146,6 +151,18 @@ def register_particles(
         )
         for p in range(len(masks))
     ]  # fmt: skip
+
+
+def _near_gaps(stack, reach) -> np.ndarray:
+    """Return (F, Y, X) where the rim of the field or a gap is within reach; wholly missing frames are no gap."""
+    from scipy import ndimage as ndi
+
+    near = np.zeros(stack.shape, bool)
+    near[:, :reach] = near[:, -reach:] = near[:, :, :reach] = near[:, :, -reach:] = True
+    gaps = ~np.isfinite(stack)
+    for f in np.flatnonzero(gaps.any((1, 2)) & ~gaps.all((1, 2))):
+        near[f] |= ndi.maximum_filter(gaps[f], 2 * reach + 1)
+    return near
 
 
 def _neighbours(positions, masks) -> list[list[tuple[np.ndarray, np.ndarray]]]:
@@ -214,7 +231,8 @@ def _of_the_mask(state, corner, guess, found, windows) -> Registered:
     n = len(guess)
     return replace(
         result, centre_px=np.where(found[:, None], guess, np.nan), sigma_px=np.tile(scatter, (n, 1)),
-        shared_px=np.zeros((n, 2)), angle_deg=np.zeros(n), breathing=np.zeros(n), sigma_angle_deg=np.full(n, np.nan),
+        shared_px=np.zeros((n, 2)), move_error_px=np.tile(np.sqrt(2) * scatter, (n, 1)),
+        angle_deg=np.zeros(n), breathing=np.zeros(n), sigma_angle_deg=np.full(n, np.nan),
         sigma_breathing=np.full(n, np.nan), status=np.where(found, MEASURED, PREDICTED).astype(object),
         reason=np.full(n, "", object), centre=state.centre,
     )  # fmt: skip
@@ -248,8 +266,8 @@ def _cut(stack, corner, shape, which) -> np.ndarray:
         low = np.clip(corner[f], 0, size)
         high = np.clip(corner[f] + shape, 0, size)
         if (low < high).all():
-            to = tuple(slice(a - c, b - c) for a, b, c in zip(low, high, corner[f], strict=True))
-            windows[(f, *to)] = stack[(f, *(slice(a, b) for a, b in zip(low, high, strict=True)))]
+            (y0, x0), (y1, x1) = low - corner[f], high - corner[f]
+            windows[f, y0:y1, x0:x1] = stack[f, low[0] : high[0], low[1] : high[1]]
     return windows
 
 
@@ -420,7 +438,8 @@ class _State:
         centre_px[~self.seen] = np.nan
         return Registered(
             centre_px=centre_px, angle_deg=np.rad2deg(self.motion[:, 2]), breathing=self.motion[:, 3].copy(),
-            sigma_px=errors[:, :2], shared_px=shared[:, :2], sigma_angle_deg=np.rad2deg(errors[:, 2]),
+            sigma_px=errors[:, :2], shared_px=shared[:, :2], move_error_px=_moves(errors, shared),
+            sigma_angle_deg=np.rad2deg(errors[:, 2]),
             sigma_breathing=errors[:, 3],
             contrast=contrast, noise=np.where(self.fitted, np.sqrt(self.variance), np.nan), status=status,
             reason=reason, template=template.astype(np.float32), mask=mask, centre=self.centre + offset,
@@ -491,6 +510,12 @@ def _posed(coefficients, motion, centre, shape) -> np.ndarray:
     return out
 
 
+def _moves(errors, shared) -> np.ndarray:
+    """Return the standard error of the way from the frame before: what both share does not count."""
+    own = np.maximum(errors**2 - shared**2, 0)[:, :2]
+    return np.sqrt(own + np.roll(own, 1, axis=0))
+
+
 def _coefficients(windows) -> tuple[np.ndarray, np.ndarray]:
     """Return cubic spline coefficients of each window, and where values were missing."""
     from scipy import ndimage as ndi
@@ -543,14 +568,25 @@ def outline(template: np.ndarray, mask: np.ndarray) -> np.ndarray:
     steepness = []
     for level in levels:
         inside = smooth > level
-        rim = near & inside & ~ndi.binary_erosion(inside)
+        # the pixels on both sides of the contour
+        rim = near & ndi.binary_dilation(inside) & ~ndi.binary_erosion(inside)
         steepness.append(slope[rim].mean() if rim.sum() > 8 else 0.0)
     inside = near & (smooth > levels[int(np.argmax(steepness))])
+    whole = ndi.binary_fill_holes(_largest(inside, mask))
+    # what hangs on by a neck is no part of the particle
+    radius = max(1, round(0.2 * np.sqrt(whole.sum() / np.pi)))
+    distance = ndi.distance_transform_edt(np.pad(whole, 1))[1:-1, 1:-1]
+    core = distance > radius
+    opened = whole & (ndi.distance_transform_edt(~core) <= radius + 0.5) if core.any() else whole
+    return _largest(opened, mask)
+
+
+def _largest(inside, mask) -> np.ndarray:
+    """Return the largest piece; the mask where there is none."""
+    from scipy import ndimage as ndi
+
     labels, n = ndi.label(inside)
-    if not n:
-        return mask
-    largest = np.argmax(np.bincount(labels[labels > 0]))
-    return ndi.binary_fill_holes(labels == largest)
+    return labels == np.argmax(np.bincount(labels[labels > 0])) if n else mask
 
 
 def _search(stack, corner, which, state, *, reach) -> np.ndarray:

@@ -21,6 +21,8 @@ class Smoothed:
     centre_px : (P, F, 2) float64
     sigma_px : (P, F, 2) float64
         Standard errors along y and x.
+    move_error_px : (P, F, 2) float64
+        Standard error of the way from the frame before (of that to the frame after in the first).
     step_px : (P, 2) float64
         Standard deviation of a particle's own step from one frame to the next, learnt from the data.
     inflation : float
@@ -31,6 +33,7 @@ class Smoothed:
 
     centre_px: np.ndarray
     sigma_px: np.ndarray
+    move_error_px: np.ndarray
     step_px: np.ndarray
     inflation: float
     outlier: np.ndarray
@@ -57,19 +60,19 @@ def smooth_motion(centre_px: np.ndarray, sigma_px: np.ndarray) -> Smoothed:
     """
     centre, sigma = np.asarray(centre_px, float), np.asarray(sigma_px, float)
     seen = np.isfinite(centre).all(2) & np.isfinite(sigma).all(2) & (sigma > 0).all(2)
-    position, error = np.full_like(centre, np.nan), np.full_like(centre, np.nan)
+    position, error, move = (np.full_like(centre, np.nan) for _ in range(3))
     step = np.full((len(centre), 2), np.nan)
     outlier = np.zeros(seen.shape, bool)
     known = seen.any(1)
     if not known.any():
-        return Smoothed(position, error, step, 1.0, outlier)
+        return Smoothed(position, error, move, step, 1.0, outlier)
     inflation = [1.0, 1.0]
     for axis in (0, 1):
         y, s = centre[known, :, axis], sigma[known, :, axis]
         good = seen[known]
         for _ in range(3):  # outliers are found with those of the round before left out
             q, inflation[axis] = _learn(y, s, good)
-            mean, variance = _smooth(y, inflation[axis] * s, good, q)[:2]
+            mean, variance, _, moves = _smooth(y, inflation[axis] * s, good, q)
             with np.errstate(invalid="ignore"):
                 away = np.abs(y - mean) > OUTLIER * np.sqrt((inflation[axis] * s) ** 2 + variance)
             fresh = good & away
@@ -77,16 +80,17 @@ def smooth_motion(centre_px: np.ndarray, sigma_px: np.ndarray) -> Smoothed:
                 break
             good = good & ~away
         position[known, :, axis], error[known, :, axis] = mean, np.sqrt(variance)
+        move[known, :, axis] = np.sqrt(moves)
         step[known, axis] = np.sqrt(q[:-1])
         outlier[known] |= seen[known] & ~good
-    return Smoothed(position, error, step, float(np.mean(inflation)), outlier)
+    return Smoothed(position, error, move, step, float(np.mean(inflation)), outlier)
 
 
 def _learn(y, s, good) -> tuple[np.ndarray, float]:
     """Return the variances of the steps, of the stage last, and the scale of the errors (expectation maximisation)."""
     q, scale = _first_guess(y, s, good), 1.0
     for _ in range(ROUNDS):
-        mean, variance, moved = _smooth(y, scale * s, good, q)
+        mean, variance, moved, _ = _smooth(y, scale * s, good, q)
         fresh = np.maximum(moved, SMALLEST_STEP**2)
         rest = ((y - mean) ** 2 + variance)[good] / s[good] ** 2
         # capped, so that a few outliers do not pass for noise
@@ -114,7 +118,7 @@ def _robust(values) -> float:
     return float(np.median(np.abs(values)) / 0.6745) ** 2 if len(values) else 1.0
 
 
-def _smooth(y, s, good, q) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _smooth(y, s, good, q) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Run a Kalman filter and smoother (Rauch, Tung and Striebel) along one axis.
 
     Returns
@@ -123,6 +127,8 @@ def _smooth(y, s, good, q) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         Of the positions g + o.
     moved : (P + 1,)
         Mean square of the steps, given everything; the stage's last.
+    moves : (P, F)
+        Variance of the way from the frame before.
     """
     n, n_frames = y.shape
     start = np.array([np.mean(row[ok]) for row, ok in zip(y, good, strict=True)])
@@ -147,6 +153,8 @@ def _smooth(y, s, good, q) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             c = rest @ c @ rest.T + gain @ noise @ gain.T
         means[f], covariances[f] = m, c
     moved = np.zeros(n + 1)
+    moves = np.zeros((n, n_frames))
+    both = np.eye(n + 1)[:n] + np.eye(n + 1)[n]
     for f in range(n_frames - 2, -1, -1):
         gain = np.linalg.solve(before_c[f + 1], covariances[f]).T
         after_c = covariances[f + 1]
@@ -154,10 +162,14 @@ def _smooth(y, s, good, q) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         covariances[f] += gain @ (after_c - before_c[f + 1]) @ gain.T
         cross = gain @ after_c  # covariance of the state here with the state after
         step = means[f + 1] - means[f]
+        moves[:, f + 1] = np.einsum("pi,ij,pj->p", both, after_c + covariances[f] - cross - cross.T, both)
         spread = np.diag(after_c) + np.diag(covariances[f]) - 2 * np.diag(cross)
         moved += step**2 + np.maximum(spread, 0)
     mean = means[:, :n] + means[:, n:]
     variance = (
         np.diagonal(covariances, axis1=1, axis2=2)[:, :n] + covariances[:, n, n][:, None] + 2 * covariances[:, :n, n]
     )
-    return mean.T + start[:, None], np.maximum(variance.T, 1e-12), moved / max(n_frames - 1, 1)
+    if n_frames > 1:
+        moves[:, 0] = moves[:, 1]
+    moves = np.maximum(moves, 1e-12)
+    return mean.T + start[:, None], np.maximum(variance.T, 1e-12), moved / max(n_frames - 1, 1), moves

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..errors import InputError
 from ..image import Image, Quantity
@@ -39,7 +39,7 @@ def register(
     align: Literal["template", "mask"] = "template",
     single_frames: bool = False,
     tiff: bool = False,
-    work: Path | None = None,
+    work: str | None = None,
     workers: int = 1,
     scheduler: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
@@ -193,7 +193,7 @@ def _result(found: Joined, image: Image, kept: Store, *, inflation: list[float],
     for number in found.numbers:
         mask = found.masks[number]
         files |= read.aligned_files(
-            number, _Region(kept, number, (len(found.scans), len(energies), *mask.shape)), mask,
+            number, cast(Any, _Region(kept, number, (len(found.scans), len(energies), *mask.shape))), mask,
             corner_px=found.corner_px(number), spacing=image.spacing if _scaled(image) else None,
             energies_ev=energies, tiff=tiff,
         )  # fmt: skip
@@ -204,7 +204,7 @@ def _result(found: Joined, image: Image, kept: Store, *, inflation: list[float],
         tables={
             "motion": motion,
             "particles": particles,
-            "paths": track.path_table(motion, deformation.frames),
+            "paths": _paths(motion, deformation),
             "deformation": deformation.frames,
             "deformation_particles": deformation.particles,
         },
@@ -341,17 +341,17 @@ def _figures(found: Joined, image: Image, kept: Store, motion, deformation, befo
     first = np.asarray(image.array[0, -1] if image.axes == "teyx" else image.array[-1], np.float32)
     ends = _ends(found, kept)
     masks = {number: found.masks[number] for number in ends}
-    track = motion.assign(sigma_px=motion["sigma_position_px"])
+    told = motion.assign(sigma_px=motion["sigma_position_px"])
     figures = {
         "particles": draw.overlay(_outlined(found, image), spacing=image.spacing),
-        "paths": draw.paths(track, _paths(track, deformation), deformation.frames),
-        "velocities": draw.velocities(track, deformation.frames),
+        "paths": draw.paths(told, _paths(motion, deformation), deformation.frames),
+        "velocities": draw.velocities(told, deformation.frames),
         "similarity": draw.similarity(before, after),
         "differences": draw.differences(ends, masks),
-        "sigma": draw.sigmas(track),
-        "trajectories": draw.trajectories(track, deformation.frames, image=first, spacing=image.spacing),
+        "sigma": draw.sigmas(told),
+        "trajectories": draw.trajectories(told, deformation.frames, image=first, spacing=image.spacing),
         "deformation": draw.strains(deformation.frames),
-        "residuals": draw.residual_map(track, deformation.particles, image=first, spacing=image.spacing),
+        "residuals": draw.residual_map(told, deformation.particles, image=first, spacing=image.spacing),
     }
     figures["film"] = _moving(found, kept, image.coordinates["e"])
     return figures
@@ -360,7 +360,8 @@ def _figures(found: Joined, image: Image, kept: Store, motion, deformation, befo
 def _paths(motion, deformation):
     from .. import track
 
-    return track.path_table(motion, deformation.frames)
+    # a path is a sum of moves: its noise is theirs
+    return track.path_table(motion.assign(sigma_px=motion["sigma_move_px"] / 2**0.5), deformation.frames)
 
 
 def _outlined(found: Joined, image: Image) -> dict:
