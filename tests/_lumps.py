@@ -1,6 +1,7 @@
 """Lumpy bodies given by a formula, in any pose: frames that are exact similarity transforms of one picture."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -53,17 +54,17 @@ def drawn(lump, shape, place, angle_deg=0.0, breathing=0.0, *, colour=None):
     return lump.at(y, x) * (1 if colour is None else colour(y, x))
 
 
-def series(lump, shape, places, angles=None, breathing=None, *, contrast=0.3, noise=0.0, level=0.1, colour=None, rng=None):
+def series(
+    lump, shape, places, angles=None, breathing=None, *, contrast=0.3, noise=0.0, level=0.1, colour=None, rng=None
+):
     """Return frames (F, Y, X) float32 of one body: `colour(f, y, x)` multiplies it."""
     n = len(places)
     angles, breathing = (np.zeros(n) if v is None else v for v in (angles, breathing))
     contrast = np.broadcast_to(contrast, n)
-    frames = [
-        level + contrast[f] * drawn(
-            lump, shape, places[f], angles[f], breathing[f], colour=None if colour is None else lambda y, x, f=f: colour(f, y, x)
-        )
-        for f in range(n)
-    ]  # fmt: skip
+    frames = []
+    for f in range(n):
+        own = None if colour is None else partial(colour, f)
+        frames.append(level + contrast[f] * drawn(lump, shape, places[f], angles[f], breathing[f], colour=own))
     out = np.array(frames)
     if noise:
         out += rng.normal(0, noise, out.shape)

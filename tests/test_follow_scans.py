@@ -7,8 +7,9 @@ import pytest
 from _lumps import Lump, centres, drawn
 
 from morpholith import specimens
+from morpholith.errors import InputWarning
 from morpholith.segment.monolayer import find_particles
-from morpholith.track.follow import aligned_region, common_poses, follow, from_arrays, in_common_pose, to_arrays
+from morpholith.track.follow import Pose, aligned_region, common_poses, follow, from_arrays, in_common_pose, to_arrays
 from morpholith.track.join import cut, join, motion_of, particle_table
 
 FIELD = (160, 220)  # not square: swapped axes cannot pass
@@ -145,7 +146,8 @@ def test_a_particle_that_the_field_cuts_keeps_its_whole_outline():
 
 def test_nothing_found_is_nothing_followed():
     frames = np.zeros((6, *FIELD), np.float32)
-    none = follow(frames, [np.zeros(FIELD, int)] * 6)
+    with pytest.warns(InputWarning, match="nothing to link"):
+        none = follow(frames, [np.zeros(FIELD, int)] * 6)
     assert none.particles == []
     assert none.shape == FIELD
     assert len(none.table()) == 0
@@ -292,7 +294,7 @@ def test_a_particle_that_one_scan_lacks():
 
 
 def test_the_table_of_motion(two_scans):
-    first, second, found = two_scans
+    _, _, found = two_scans
     joined = join(found, n_energies=N)
     energies = np.linspace(8200, 8600, N)
     motion = motion_of(joined, energies)
@@ -344,10 +346,12 @@ def test_the_table_of_particles(two_scans):
 
 
 def test_no_particles_in_any_scan():
-    none = follow(np.zeros((6, *FIELD), np.float32), [np.zeros(FIELD, int)] * 6)
+    with pytest.warns(InputWarning, match="nothing to link"):
+        none = follow(np.zeros((6, *FIELD), np.float32), [np.zeros(FIELD, int)] * 6)
     one = join([none], n_energies=6)
     assert one.numbers == []
-    assert join([none, none], n_energies=6).numbers == []
+    with pytest.warns(InputWarning, match="nothing to link"):
+        assert join([none, none], n_energies=6).numbers == []
 
 
 def test_one_template_alone_is_its_own_pose():
@@ -360,9 +364,7 @@ def test_poses_follow_one_another(two_scans):
     """A pose put on top of a motion: angles add, sizes multiply, and the centre moves with the turned offset."""
     _, _, (found, _) = two_scans
     p = found.particles[0]
-    from morpholith.track.follow import Pose
-
-    q = in_common_pose(p, Pose(p.centre + [3.0, -2.0], 5.0, 0.1))
+    q = in_common_pose(p, Pose(p.centre + np.array([3.0, -2.0]), 5.0, 0.1))
     np.testing.assert_allclose(q.angle_deg, p.angle_deg + 5)
     np.testing.assert_allclose(1 + q.breathing, (1 + p.breathing) * 1.1)
     t, s = np.deg2rad(p.angle_deg), 1 + p.breathing

@@ -100,7 +100,9 @@ def test_the_negative_is_not_like_it():
 def test_windows_without_anything_in_them():
     rng = np.random.default_rng(6)
     template = _body(TEMPLATE, rng)
-    windows = np.stack([np.full(WINDOW, 3.5), np.full(WINDOW, np.nan), np.zeros(WINDOW), _placed(template, (2, 4), rng)])
+    windows = np.stack(
+        [np.full(WINDOW, 3.5), np.full(WINDOW, np.nan), np.zeros(WINDOW), _placed(template, (2, 4), rng)]
+    )
     offset, likeness = best_offsets(windows, template, np.ones(TEMPLATE))
     np.testing.assert_array_equal(likeness[:3], 0)
     assert likeness[3] > 0.98

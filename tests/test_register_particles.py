@@ -59,7 +59,9 @@ def test_the_template_is_the_body_itself():
     pose = _motion(rng)
     found = _register(series(LUMP, FIELD, *pose, noise=0.02, rng=rng), centres(LUMP, *pose))
     place = found.centre - LUMP.middle()
-    truth = drawn(LUMP, found.template.shape, place, np.mean(-found.angle_deg + pose[1]), np.mean(pose[2] - found.breathing))
+    truth = drawn(
+        LUMP, found.template.shape, place, np.mean(-found.angle_deg + pose[1]), np.mean(pose[2] - found.breathing)
+    )
     near = np.abs(np.indices(found.template.shape) - found.centre[:, None, None]).max(0) < 25
     assert np.corrcoef(found.template[near], truth[near])[0, 1] > 0.998
     assert found.template[near].mean() == pytest.approx(truth[near].mean(), rel=0.05)
@@ -163,7 +165,12 @@ def test_chemistry_of_the_core_fakes_no_breathing():
     pose = _motion(rng)
     share = np.linspace(-0.4, 0.4, N)
     frames = series(
-        LUMP, FIELD, *pose, noise=0.003, rng=rng, colour=lambda f, y, x: 1 + share[f] / (1 + np.exp(np.hypot(y, x) - 10))
+        LUMP,
+        FIELD,
+        *pose,
+        noise=0.003,
+        rng=rng,
+        colour=lambda f, y, x: 1 + share[f] / (1 + np.exp(np.hypot(y, x) - 10)),
     )
     found = _register(frames, centres(LUMP, *pose))
     assert abs(np.polyfit(share, found.breathing - pose[2], 1)[0] * 0.8) < 4e-3
@@ -363,7 +370,7 @@ def test_the_outline_runs_where_the_picture_is_steepest():
     inside = outline(picture, rough)
     area = (drawn(Lump(edge=1.5, texture=0.0), (71, 81), (34.3, 40.8)) > 0.5).sum()
     assert inside.sum() == pytest.approx(area, rel=0.04)
-    assert np.argwhere(inside).mean(0) == pytest.approx(soft.middle() + [34.3, 40.8], abs=0.15)
+    assert np.argwhere(inside).mean(0) == pytest.approx(soft.middle() + np.array([34.3, 40.8]), abs=0.15)
     np.testing.assert_array_equal(outline(np.zeros((71, 81)), rough), rough)  # a picture of nothing: what was known
 
 
@@ -373,7 +380,9 @@ def test_the_outline_runs_where_the_picture_is_steepest():
 @pytest.mark.parametrize(("difficulty", "limit"), [("easy", 0.08), ("typical", 0.35)])
 def test_a_virtual_scan(difficulty, limit):
     made = specimens.scan(
-        specimens.Scan.of(difficulty, shape=(170, 230), n_particles=4, diameter_px=(36, 50), n_energies=30, flat_share=0.0),
+        specimens.Scan.of(
+            difficulty, shape=(170, 230), n_particles=4, diameter_px=(36, 50), n_energies=30, flat_share=0.0
+        ),
         rng=3,
     )
     frames = made.optical_density()[0]

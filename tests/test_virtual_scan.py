@@ -12,7 +12,7 @@ from morpholith import read
 from morpholith.cli import main
 from morpholith.specimens import Chemistry
 
-SMALL = {"--shape": "110,170", "--energies": "9", "--particles": "3", "--diameter": "28,36", "--seed": "4"}
+SMALL = {"--shape": "110,170", "--n-energies": "9", "--particles": "3", "--diameter": "28,36", "--seed": "4"}
 
 
 def command(folder, options):
@@ -119,7 +119,7 @@ def test_large_scans_are_written_frame_by_frame(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "options",
     [
-        ["--energies", "1"],
+        ["--n-energies", "1"],
         ["--particles", "0"],
         ["--difficulty", "faint", "--entering", "1", "--leaving", "1", "--overlapping", "0"],
         ["--difficulty", "hard", "--saturated", "1", "--particles", "4", "--overlapping", "1", "--touching", "0"],

@@ -178,6 +178,6 @@ def _window(crop, size) -> tuple[int, int, int, int]:
         raise InputError(f"`crop` must be four whole numbers (y0, y1, x0, x1), got {crop!r}.") from None
     if not (0 <= y0 < y1 <= size[0] and 0 <= x0 < x1 <= size[1]):
         raise InputError(
-            f"`crop` {y0},{y1},{x0},{x1} does not lie in the frames, {size[0]} x {size[1]} pixels (y0,y1,x0,x1)."
+            f"`crop` {y0} {y1} {x0} {x1} does not lie in the frames, {size[0]} x {size[1]} pixels (y0 y1 x0 x1)."
         )
     return y0, y1, x0, x1

@@ -89,7 +89,7 @@ def state_maps(panels: Sequence[Panel], *, label: str, spacing: tuple[float, flo
         ax.set_title("" if lower else p.title or f"{p.number}", fontsize=9)
     for half, text in ((0, label), (1, "standard error")):
         if drawn[half] is not None:
-            fig.colorbar(drawn[half], ax=axes[half::2].ravel().tolist(), label=text, shrink=0.8, aspect=25, pad=0.01)
+            fig.colorbar(drawn[half], ax=axes.ravel().tolist(), label=text, shrink=0.8, aspect=25, pad=0.02)
     return fig
 
 

@@ -60,6 +60,7 @@ def follow(
     align: Literal["template", "mask"] = "template",
     smooth: bool = True,
     images: bool = True,
+    min_area_px: float = 0.0,
 ) -> Followed:
     """Link the particles found in each frame of a scan and register each of them.
 
@@ -75,6 +76,8 @@ def follow(
         Let the frames tell about each other (`smooth_motion`); else every frame stands for itself.
     images : bool
         Compare the looks of particles where linking by position is in doubt.
+    min_area_px : float
+        What has a smaller outline in the template is no particle.
 
     Returns
     -------
@@ -96,7 +99,8 @@ def follow(
     whole = _uncut(tables, seen, found)
     particles = register_particles(stack, positions, masks, found=found & whole, method=align)
     # slivers of what was cut badly have lost their outline by now
-    particles = [p for p, mask in zip(particles, masks, strict=True) if p.mask.sum() > 0.4 * mask.sum()]
+    least = [max(min_area_px, 0.4 * mask.sum()) for mask in masks]
+    particles = [p for p, area in zip(particles, least, strict=True) if p.mask.sum() > area]
     return _smoothed(particles, stack.shape[1:], smooth)
 
 

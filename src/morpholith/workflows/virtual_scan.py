@@ -27,7 +27,7 @@ def scan(
     *,
     difficulty: Literal["easy", "typical", "hard", "faint"] = "typical",
     shape: float | tuple[float, float] = 460,
-    energies: int = 143,
+    n_energies: int = 143,
     scans: int = 1,
     particles: int = 9,
     diameter: float | tuple[float, float] = (60.0, 110.0),
@@ -66,7 +66,7 @@ def scan(
         Noise, contrast below the edge, background and motion; the options below replace parts of it.
     shape
         Pixels of a frame, one number or y,x.
-    energies
+    n_energies
         Number of energies, from 8200 to 8600 eV, dense through the edge.
     scans
         Number of scans while the electrode is charged.
@@ -119,14 +119,14 @@ def scan(
     from ..specimens import scan as draw
 
     size = _pixels(shape)
-    if min(size) < 16 or scans < 1 or energies < 1:
+    if min(size) < 16 or scans < 1 or n_energies < 1:
         raise InputError(
-            f"a scan needs --shape of at least 16 pixels, and at least one of --scans and --energies; got {shape}, "
-            f"{scans} and {energies}."
+            f"a scan needs --shape of at least 16 pixels, and at least one of --scans and --n-energies; got {shape}, "
+            f"{scans} and {n_energies}."
         )
-    if 2.0 * size[0] * size[1] * scans * energies > MOST_BYTES:
+    if 2.0 * size[0] * size[1] * scans * n_energies > MOST_BYTES:
         raise InputError(
-            f"{scans} scans of {energies} energies of {size[0]} x {size[1]} pixels take more than "
+            f"{scans} scans of {n_energies} energies of {size[0]} x {size[1]} pixels take more than "
             f"{MOST_BYTES / 1e9:.0f} GB; ask for fewer or smaller frames."
         )
     changes = {
@@ -139,7 +139,7 @@ def scan(
             raise InputError(f"--{name.removesuffix('_px').removesuffix('_deg')} must not be negative, got {value}.")
     pixel = 0.0389 if pixel_size is None else positive(pixel_size, name="--pixel-size")
     params = Scan.of(
-        difficulty, shape=size, n_energies=energies, n_scans=scans, n_particles=particles, pixel_um=pixel,
+        difficulty, shape=size, n_energies=n_energies, n_scans=scans, n_particles=particles, pixel_um=pixel,
         diameter_px=(diameter, diameter) if isinstance(diameter, int | float) else tuple(diameter),
         overlapping=overlapping, entering=entering, leaving=leaving, saturated=saturated,
         **{k: v for k, v in changes.items() if v is not None},

@@ -130,6 +130,8 @@ def _follow_scan(t: int, *, image: Image, how: dict, kept: Store) -> None:
     """Find, link and register the particles of one scan, unless that was done before."""
 
     def make():
+        import numpy as np
+
         from .. import segment, track
 
         stack = _scan_of(image, t)
@@ -137,7 +139,11 @@ def _follow_scan(t: int, *, image: Image, how: dict, kept: Store) -> None:
             stack, method=how["find"], min_diameter_px=how["min_diameter"], device=how["device"]
         )
         pooled = how["find"] == "pooled"
-        return track.to_arrays(track.follow(stack, labels, align=how["align"], smooth=how["smooth"], images=not pooled))
+        followed = track.follow(
+            stack, labels, align=how["align"], smooth=how["smooth"], images=not pooled,
+            min_area_px=0.8 * np.pi / 4 * how["min_diameter"] ** 2,
+        )  # fmt: skip
+        return track.to_arrays(followed)
 
     kept.once(f"scan_{t:04d}", make)
 
@@ -210,7 +216,7 @@ def _result(found: Joined, image: Image, kept: Store, *, inflation: list[float],
         },
         figures=_figures(found, image, kept, motion, deformation, before, after),
         files=files,
-        warnings=[*image.warnings, *_cautions(motion, inflation, image)],
+        warnings=[*image.warnings, *_cautions(motion, inflation)],
         text={"How it was done": _how(image, inflation)},
         title="Particles of a working electrode, registered",
     )
@@ -290,7 +296,7 @@ def _interval(values, method) -> Quantity:
     return Quantity(mean, low=mean - float(half), high=min(mean + float(half), 1.0), n=len(values), method=method)
 
 
-def _cautions(motion: pd.DataFrame, inflation: list[float], image: Image) -> list[str]:
+def _cautions(motion: pd.DataFrame, inflation: list[float]) -> list[str]:
     """Return what a reader of the numbers has to know."""
     told = []
     wide = motion[(motion["status"] == "measured") & (motion["sigma_position_px"] > 0.1)]
@@ -314,8 +320,6 @@ def _cautions(motion: pd.DataFrame, inflation: list[float], image: Image) -> lis
         )
     if motion["particle"].nunique() < 3:
         told.append("Strain of the field is not identifiable from fewer than three particles.")
-    if not _scaled(image):
-        told.append("No pixel size is known: lengths are in pixels. Give --pixel-size for micrometres.")
     return told
 
 
