@@ -26,7 +26,7 @@ def draw(table, numbers, path):
     Parameters
     ----------
     table : bench_xanes.Table
-        Regions of every method by particle.
+        With the aligned regions of one particle by method.
     numbers : DataFrame
         The whole table of the bench.
     path : Path
@@ -36,8 +36,7 @@ def draw(table, numbers, path):
     from morpholith.track.join import region_ssim
 
     named = [m for m in MAPS if m in table.regions]
-    particle = next(i for i in table.truth if all(i in table.regions[m] for m in named))
-    regions = {m: table.regions[m][particle] for m in named}
+    particle, regions = table.shown, table.regions
     first, last = np.flatnonzero(table.truth[particle].measured)[[0, -1]]
     methods = [m for m in dict.fromkeys(numbers.method) if m != "true poses"]
     with style():
@@ -50,6 +49,9 @@ def draw(table, numbers, path):
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
         for ax, name in zip(axes, named, strict=False):
+            if not np.isfinite(regions[name][[first, last]]).any((1, 2)).all():
+                ax.set_title(f"{name}: not found", fontsize=9)
+                continue
             picture, _ = differential(regions[name], first, last, gain)
             ax.imshow(picture, cmap="RdBu_r", vmin=-span, vmax=span)
             ax.set_title(name, fontsize=9)
@@ -63,7 +65,8 @@ def draw(table, numbers, path):
             at = np.arange(len(methods)) + (k - (len(levels) - 1) / 2) * 0.18
             left.plot(part, at, "o", color=PALETTE[k], markersize=4, label=level)
         left.axvline(0.1, color="0.6", linewidth=0.8)
-        left.set(xscale="log", xlabel="RMSE of a position (px per axis)", yticks=range(len(methods)), yticklabels=methods)
+        left.set(xscale="log", xlabel="RMSE of a position (px per axis)")
+        left.set_yticks(range(len(methods)), methods)
         left.invert_yaxis()
         left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
         for k, name in enumerate(m for m in CURVES if m in regions):

@@ -1,8 +1,8 @@
 """Ways to register a XANES stack that are in use, from scikit-image; `bench_xanes.py` runs them beside ours.
 
-Each is given the window around one particle: where it lies in the first frame, to a pixel, and wide enough for it to stay
-inside. Those that take a reference take the frame after the white line, which suits them best ("first" and "previous" say
-otherwise). Each returns displacements (frames, 2), NaN where it found nothing.
+Each is given the window around one particle: where it lies in the first frame, to a pixel, and wide enough for it to
+stay inside. Those that take a reference take the frame after the white line, which suits them best ("first" and
+"previous" say otherwise). Each returns displacements (frames, 2), NaN where it found nothing.
 """
 
 from __future__ import annotations
@@ -191,6 +191,13 @@ METHODS = {
     "cross-correlation": cross_best, "SIFT": sift, "optical flow": optical_flow, "mask centre": mask_centre,
 }  # fmt: skip
 GLOBAL = {"whole frame, template": absolute_template, "whole frame, phase": phase_best}
+
+
+def filled(moved):
+    """Return displacements with every gap closed by the frame before it."""
+    ok = np.isfinite(moved).all(1)
+    index = np.maximum.accumulate(np.where(ok, np.arange(len(ok)), 0))
+    return np.nan_to_num(moved[index])
 
 
 def whole(work, density, windows, best):

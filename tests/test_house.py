@@ -99,9 +99,13 @@ def test_every_test_can_fail_and_none_hides_a_twin(path):
                 assert not isinstance(node.value, ast.Compare), f"{function.name}: a comparison is thrown away"
 
 
-@pytest.mark.parametrize(
-    "name", ["bench_powder", "bench_real", "bench_electrode", "bench_tortuosity", "bench_particles3d", "bench_xanes"]
-)
+BENCHES = (
+    "bench_powder", "bench_real", "bench_electrode", "bench_tortuosity", "bench_particles3d", "bench_xanes",
+    "bench_xanes_outlines", "bench_xanes_speed", "bench_xanes_chemistry",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BENCHES)
 def test_benches_run_at_toy_size(name, tmp_path, request):
     if name == "bench_real":
         request.getfixturevalue("data")

@@ -82,6 +82,15 @@ def test_pooled_keeps_the_numbers_and_the_outline_through_all_frames():
         assert np.ptp(area) == 0
 
 
+def test_pooled_follows_frames_that_went_far():
+    rng = np.random.default_rng(10)
+    shifts = np.stack([np.linspace(-16, 16, 9), np.linspace(24, -24, 9)], 1)
+    frames, truth = _frames(shifts, rng, contrast=np.linspace(0.1, 0.3, 9))
+    found = find_particles(frames)
+    np.testing.assert_array_equal(_count(found), 3)
+    assert min(_overlap(a, b).min() for a, b in zip(found, truth, strict=True)) > 0.85
+
+
 def test_faint_frames_profit_from_clear_ones(faint):
     made, frames = faint
     pooled, classical = find_particles(frames), find_particles(frames, method="classical")
@@ -107,6 +116,24 @@ def test_particles_are_searched_for_beyond_the_common_shift():
     found = find_particles(frames)
     true = drawn(BODIES[0], FIELD, PLACES[0] + shifts[4] + stray) > 0.5
     assert _overlap(found[4], true.astype(int))[0] > 0.85
+
+
+def test_what_passes_through_the_field_is_found_where_it_is_seen():
+    rng = np.random.default_rng(11)
+    shifts = rng.uniform(-3, 3, (16, 2))
+    frames, truth = _frames(shifts, rng)
+    guest = Lump(radius=18, phase=(0, 2.5, 1.0, 0.0))
+    seen = (6, 7, 8)
+    for f in seen:
+        picture = drawn(guest, FIELD, np.array([112.0, 170.0]) + shifts[f])
+        frames[f] += (0.3 * picture).astype(np.float32)
+        truth[f][picture > 0.5] = 4
+    found = find_particles(frames)
+    np.testing.assert_array_equal(_count(found), [4 if f in seen else 3 for f in range(16)])
+    for f in range(16):
+        overlap = _overlap(found[f], truth[f])
+        assert overlap[:3].min() > 0.85
+        assert (overlap[3:] > 0.65).all()
 
 
 def test_frames_are_shifted_onto_each_other():
@@ -193,8 +220,11 @@ def test_touching_particles_are_parted():
     assert parted.dtype == np.uint16
     assert parted.max() == 2
     assert min(_overlap(parted, (one & ~two) + 2 * two)) > 0.92
-    whole = separated(np.hypot((y - 45) / 1.0, (x - 60) / 1.25) < 30, 25)
-    assert whole.max() == 1  # a long one is not two
+    angle = np.arctan2(x - 62, y - 45)
+    for stretch in (1.25, 1.6):
+        radius = 30 + 2 * np.sin(11 * angle) + 1.5 * np.cos(7 * angle)
+        whole = separated(np.hypot((y - 45) * 1.1, (x - 62) * 1.1 / stretch) < radius, 25)
+        assert whole.max() == 1  # a long one with a rough rim is not two
     rough = Lump(radius=30, amount=(0.0, 0.08, 0.06, 0.05, 0.05), phase=(0, 1, 2, 0.5, 1))
     assert separated(drawn(rough, (90, 130), (45, 62)) > 0.5, 25).max() == 1  # nor is a lumpy one
 

@@ -215,3 +215,32 @@ def test_a_single_sighting_is_carried_by_the_others():
     z = (out.centre_px[3] - true[3]) / out.sigma_px[3]
     assert np.abs(z).max() < 4
     assert _rms(out.centre_px[3] - true[3]) < 0.2 * np.ptp(true[3], axis=0).max()
+
+
+def test_moves_have_errors_of_their_own():
+    """The way from one frame to the next is told better than by two positions: their errors have much in common."""
+    rng = np.random.default_rng(15)
+    true, seen, sigma = _walks(rng)
+    seen[1, 40:60] = np.nan
+    out = smooth_motion(seen, sigma)
+    error = np.diff(out.centre_px - true, axis=1)
+    z = error / out.move_error_px[:, 1:]
+    assert 0.85 < _rms(z) < 1.2
+    assert 0.6 < (np.abs(z) < 1).mean() < 0.78
+    apart = np.hypot(out.sigma_px[:, 1:], out.sigma_px[:, :-1])
+    assert (out.move_error_px[:, 1:] < apart).mean() > 0.99
+    assert (out.move_error_px[1, 50] < 0.65 * apart[1, 49]).all()  # amid a gap, the others tell the move
+    np.testing.assert_allclose(out.move_error_px[:, 0], out.move_error_px[:, 1])
+
+
+def test_lesser_wrong_measurements_are_found_by_what_all_frames_say():
+    """Seven standard errors off: too little to stick out from neighbouring frames, enough against all of them."""
+    rng = np.random.default_rng(16)
+    true, seen, sigma = _walks(rng, own=0.02)
+    wrong = [(p, 20 * p + 15) for p in range(N)]
+    for p, f in wrong:
+        seen[p, f, 0] = true[p, f, 0] + 7 * sigma[p, f, 0]
+    out = smooth_motion(seen, sigma)
+    found = set(map(tuple, np.argwhere(out.outlier).tolist()))
+    assert found <= set(wrong)
+    assert len(found) >= N - 2

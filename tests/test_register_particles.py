@@ -49,7 +49,7 @@ def test_clear_frames_are_told_to_a_hundredth_of_a_pixel():
     assert np.abs(size / size.mean() - 1).max() < 1e-3
     assert np.abs(found.centre_px - truth).max() < 0.2  # the centre is that of the outline, not only up to a constant
     assert found.contrast == pytest.approx(np.full(N, 0.3), rel=0.05)
-    assert found.mask.sum() == pytest.approx((drawn(LUMP, FIELD, (42, 55)) > 0.5).sum(), rel=0.08)
+    assert found.mask.sum() == pytest.approx((drawn(LUMP, FIELD, (42, 55)) > 0.5).sum(), rel=0.03)
     # whole pixels, which the guesses were, are far worse
     assert np.abs(np.rint(truth) - truth).max() > 0.4
 
@@ -237,7 +237,7 @@ def test_a_guess_that_was_not_seen_is_searched_for_as_far_as_asked():
 
 
 def test_a_particle_that_the_field_cuts():
-    """Up to half of it out of the field: nothing breaks, and errors stay below a third of a pixel."""
+    """Up to half of it out of the field: what the rim cuts off pulls by less than a tenth of a pixel."""
     rng = np.random.default_rng(12)
     n = 40
     places = np.stack([np.linspace(45, 9, n), np.full(n, 50.3)], 1)
@@ -249,7 +249,12 @@ def test_a_particle_that_the_field_cuts():
     assert np.abs(error[inside]).max() < 0.03
     assert set(found.status) <= {"measured", "refused"}
     assert (found.status[inside] == "measured").all()
-    assert np.abs(error[found.status == "measured"]).max() < 0.35
+    good = found.status == "measured"
+    assert good[places[:, 0] > 22].all()
+    assert all(found.reason[~good])
+    assert np.abs(error).max() < 0.1
+    assert (np.abs(error) < 3 * found.sigma_px).all()
+    assert found.sigma_px[-1].max() > 1.3 * found.sigma_px[0].max()
     gone = np.stack([np.linspace(45, -30, n), np.full(n, 50.3)], 1)
     truth = centres(LUMP, gone)
     found = _register(series(LUMP, FIELD, gone, noise=0.003, rng=rng), truth)
@@ -363,13 +368,13 @@ def test_in_pose_undoes_a_motion_exactly_once():
 
 
 def test_the_outline_runs_where_the_picture_is_steepest():
-    soft = Lump(edge=1.5, texture=0.3)
+    soft = Lump(edge=1.5, texture=0.15)
     picture = drawn(soft, (71, 81), (34.3, 40.8))
     y, x = np.mgrid[:71, :81]
     rough = np.hypot(y - 36, x - 40) < 18
     inside = outline(picture, rough)
     area = (drawn(Lump(edge=1.5, texture=0.0), (71, 81), (34.3, 40.8)) > 0.5).sum()
-    assert inside.sum() == pytest.approx(area, rel=0.04)
+    assert inside.sum() == pytest.approx(area, rel=0.02)
     assert np.argwhere(inside).mean(0) == pytest.approx(soft.middle() + np.array([34.3, 40.8]), abs=0.15)
     np.testing.assert_array_equal(outline(np.zeros((71, 81)), rough), rough)  # a picture of nothing: what was known
 

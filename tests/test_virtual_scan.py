@@ -10,7 +10,9 @@ import tifffile
 
 from morpholith import read
 from morpholith.cli import main
+from morpholith.errors import InputError
 from morpholith.specimens import Chemistry
+from morpholith.workflows.virtual_scan import end_members
 
 SMALL = {"--shape": "110,170", "--n-energies": "9", "--particles": "3", "--diameter": "28,36", "--seed": "4"}
 
@@ -157,3 +159,16 @@ def test_the_package_reads_back_what_it_wrote(folder):
     np.testing.assert_allclose(image.coordinates["e"], np.loadtxt(folder / "energies.txt"), atol=1e-3)
     written = tifffile.imread(folder / "scan_001.tif")
     np.testing.assert_allclose(np.asarray(image.array[1, 6]), written[6], atol=1e-5)
+
+
+def test_measured_end_members_show_in_the_spectra(data, tmp_path):
+    folder = tmp_path / "references"
+    folder.mkdir()
+    for name in ("ref_NiO.txt", "ref_LiNiO2.txt"):
+        (folder / name).write_bytes((data / "xanes" / "references" / name).read_bytes())
+    reduced, oxidised = end_members(folder)
+    assert reduced[0][np.argmax(reduced[1])] == pytest.approx(8347.5, abs=0.6)  # NiO comes first
+    assert oxidised[0][np.argmax(oxidised[1])] == pytest.approx(8349.5, abs=0.6)
+    (folder / "third.txt").write_bytes((folder / "ref_NiO.txt").read_bytes())
+    with pytest.raises(InputError, match="two end members.* 3 "):
+        end_members(folder)

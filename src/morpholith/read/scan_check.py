@@ -125,24 +125,25 @@ def _saturation(array: OpticalDensity, places) -> float | None:
         return None
     dtype = array.frames[0][0].source.dtype
     end = float(np.iinfo(dtype).max) if dtype.kind in "ui" and dtype.itemsize <= 2 else None
-    # flats are brighter than frames: they clip first
-    pictures = [array.frames[t][e] for t, e in places] + [array.beams[t][e].frames[0] for t, e in places]
-    tops = [_top(frame) for frame in dict.fromkeys(pictures)]
-    highest = max((top[0] for top in tops), default=0.0)
-    at = sum(n for level, n, _ in tops if level == highest)
-    below = sum(b for level, _, b in tops if level == highest) / LEVELS
-    if highest >= LOWEST_PLATEAU and at >= PLATEAU and at > ABOVE_BELOW * max(below, 1.0) and highest != end:
-        return highest
+    # flats are brighter than frames and clip first, but may have been averaged or exposed otherwise
+    flats = dict.fromkeys(array.beams[t][e].frames[0] for t, e in places)
+    for tops in ([_top(flat, made_up=MOSTLY) for flat in flats], [_top(array.frames[t][e]) for t, e in places]):
+        highest = max((top[0] for top in tops), default=0.0)
+        at = sum(n for level, n, _ in tops if level == highest)
+        below = sum(b for level, _, b in tops if level == highest) / LEVELS
+        if highest >= LOWEST_PLATEAU and at >= PLATEAU and at > ABOVE_BELOW * max(below, 1.0) and highest != end:
+            return highest
     return end
 
 
-def _top(frame: Frame) -> tuple[float, int, int]:
-    """Return the highest level of a frame, how many pixels have it, and how many one of the levels just below."""
+def _top(frame: Frame, *, made_up: float = 0.98) -> tuple[float, int, int]:
+    """Return the highest level of a frame, how many pixels have it, and how many one of the levels just below.
+
+    A picture with a larger share than `made_up` at its highest level is none: a flat that somebody made up.
+    """
     raw = frame.read()
-    if dead(raw):
+    if dead(raw) or (raw == raw.max()).mean() > made_up:
         return 0.0, 0, 0
-    if (raw == raw.max()).mean() > MOSTLY:
-        return 0.0, 0, 0  # a flat made up of one value; a frame burnt out as a whole shows at the end of its type
     high = raw[raw > np.nanmax(raw) - (LEVELS + 1)] if raw.dtype.kind == "f" else raw[raw > int(raw.max()) - LEVELS - 1]
     highest = high.max()
     return float(highest), int((high == highest).sum()), int((high < highest).sum())

@@ -75,13 +75,15 @@ def _classical(frames, min_diameter) -> np.ndarray:
     return out
 
 
-def background(frames: np.ndarray, min_diameter_px: float) -> np.ndarray:
+def background(frames: np.ndarray, min_diameter_px: float, *, block: int = 16) -> np.ndarray:
     """Return what lies under the particles: low percentiles of coarse pixels around, smoothed.
 
     Parameters
     ----------
     frames : (F, Y, X) float32
     min_diameter_px : float
+    block : int
+        Edge of a coarse pixel.
 
     Returns
     -------
@@ -89,7 +91,6 @@ def background(frames: np.ndarray, min_diameter_px: float) -> np.ndarray:
     """
     from scipy import ndimage as ndi
 
-    block = 16
     coarse = _binned(frames, block)
     width = max(3, round(12 * min_diameter_px / block) | 1)
     out = np.empty_like(frames)
@@ -214,7 +215,38 @@ def _pooled(frames, min_diameter) -> np.ndarray:
     template = local_mean(pooled[None], 1.5)[0] - local_mean(pooled[None], 0.4 * min_diameter)[0]
     for number in range(1, labels.max() + 1):
         _place(out, labels == number, number, band, template, whole, labels)
+    _add_passing(out, frames, min_diameter, labels.max())
     return out
+
+
+def _add_passing(out, frames, min_diameter, number) -> None:
+    """Add what stands out of single frames and is no particle of the mean: what comes, goes or runs through the field.
+
+    Found in coarse frames, since the registration puts it in place. Two thirds of the usual contrast are asked for, so
+    that binder, which stands out of clear frames too, is not taken for particles.
+    """
+    from scipy import ndimage as ndi
+
+    from .._smooth import local_mean
+
+    coarse = _binned(frames, BIN)
+    level = coarse - background(coarse, min_diameter / BIN, block=4)
+    smooth = local_mean(level, 1.0)
+    known = np.zeros(coarse.shape, bool)
+    part = out[:, BIN // 2 :: BIN, BIN // 2 :: BIN] > 0
+    known[:, : part.shape[1], : part.shape[2]] = part
+    for f in range(len(frames)):
+        inside = _bright(smooth[f], min_diameter / BIN) if known[f].any() else None
+        if inside is None:
+            continue
+        pieces, _ = ndi.label(inside)
+        pieces[np.isin(pieces, np.unique(pieces[known[f]]))] = 0
+        usual = np.nanmedian(level[f][known[f]])
+        here = separated(pieces > 0, min_diameter / BIN) if pieces.any() else pieces
+        for k in range(1, here.max() + 1):
+            if np.nanmean(level[f][here == k]) > usual * 2 / 3:
+                large = np.kron(here == k, np.ones((BIN, BIN), bool))[: out.shape[1], : out.shape[2]]
+                out[f][large & (out[f] == 0)] = number + k
 
 
 def frame_shifts(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,8 @@ import numpy as np
 from ..errors import InputError
 
 BAND = 8  # pixels outside the outline that take part: where its foot ends
+RIM_SEEN = 0.7  # share of the outline that must be in sight
+NEAR = 2  # pixels kept away from neighbours
 MARGIN = 6  # pixels a window reaches beyond the band
 ROUNDS = 8
 CONVERGED = 0.1  # of a standard error, the mean move of a frame
@@ -254,7 +256,7 @@ def _window(mask, others) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         where = np.argwhere(other) + np.rint(middle).astype(int)
         inside = ((where >= 0) & (where < mask.shape)).all(1)
         place[tuple(where[inside].T)] = True
-        weight &= ~ndi.binary_dilation(place, iterations=2) | (mask & ~place)
+        weight &= ~ndi.binary_dilation(place, iterations=NEAR)
     return mask, weight.astype(np.uint8), centre
 
 
@@ -422,6 +424,13 @@ class _State:
         every[f], shared[f] = np.sqrt(naive * ratio), np.sqrt(naive * kept)
         return every, shared
 
+    def _rim(self) -> np.ndarray:
+        """Return the pixels within three of the outline."""
+        from scipy import ndimage as ndi
+
+        away = ndi.distance_transform_edt(self.mask) + ndi.distance_transform_edt(~self.mask)
+        return (away <= 3) & (self.weight > 0)
+
     def result(self, corner, raw) -> Registered:
         """Gather everything; outline and contrast are those of the frames as they came, averaged in the same pose."""
         from scipy import ndimage as ndi
@@ -474,6 +483,8 @@ class _State:
         status[weak], reason[weak] = REFUSED, "contrast below five times its error"
         wide = self.fitted & ~weak & ~(errors[:, :2].max(1) < 1.0)
         status[wide], reason[wide] = REFUSED, "standard error above one pixel"
+        hidden = self.fitted & ~(np.isfinite(self.windows[:, self._rim()]).mean(1) > RIM_SEEN)
+        status[hidden], reason[hidden] = REFUSED, "outline not in sight: cut by the field, or saturated around"
         return status, reason
 
 

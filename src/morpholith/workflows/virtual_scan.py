@@ -16,6 +16,8 @@ from ..progress import progress
 from ..results import ReportFigure, Result
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..specimens.scans import VirtualScan
 
 MOST_BYTES = 64e9
@@ -48,6 +50,7 @@ def scan(
     leaving: int = 0,
     dropped: int | None = None,
     saturated: int = 0,
+    references: Path | None = None,
     tiff: bool = False,
     labels: bool = False,
     seed: int = 0,
@@ -108,6 +111,9 @@ def scan(
         Frames of each scan that are all zero.
     saturated
         Overexposed frames of each scan.
+    references
+        Folder with two measured spectra, in place of the computed ones: the end members of the chemistry, that of the
+        lower edge first.
     tiff
         Write the optical density as well.
     labels
@@ -138,10 +144,11 @@ def scan(
         if value is not None and value < 0:
             raise InputError(f"--{name.removesuffix('_px').removesuffix('_deg')} must not be negative, got {value}.")
     pixel = 0.0389 if pixel_size is None else positive(pixel_size, name="--pixel-size")
+    members = None if references is None else end_members(references)
     params = Scan.of(
         difficulty, shape=size, n_energies=n_energies, n_scans=scans, n_particles=particles, pixel_um=pixel,
         diameter_px=(diameter, diameter) if isinstance(diameter, int | float) else tuple(diameter),
-        overlapping=overlapping, entering=entering, leaving=leaving, saturated=saturated,
+        overlapping=overlapping, entering=entering, leaving=leaving, saturated=saturated, references=members,
         **{k: v for k, v in changes.items() if v is not None},
     )  # fmt: skip
     return virtual_scan(draw(params, rng=seed), tiff=tiff, labels=labels)
@@ -152,6 +159,32 @@ def _pixels(shape: float | tuple[float, float]) -> tuple[int, int]:
     if y != int(y) or x != int(x):
         raise InputError(f"--shape must be whole numbers of pixels, got {y:g},{x:g}.")
     return int(y), int(x)
+
+
+def end_members(folder: Path) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Read two measured spectra and normalise them: energies in eV and absorption, the lower edge first."""
+    import numpy as np
+
+    from .. import measure, read
+
+    spectra = read.references(folder)
+    if len(spectra) != 2:
+        raise InputError(
+            f"--references must hold the spectra of the two end members; {folder} holds {len(spectra)} "
+            f"({', '.join(spectra)})."
+        )
+    found = []
+    for one in spectra.values():
+        edge = measure.find_e0(one.energy_ev, one.mu)
+        if not edge == edge:
+            raise InputError(f"{one.source} shows no absorption edge; give the spectrum of an end member.")
+        flat = one.mu
+        if not one.normalised:
+            ranges = measure.edge_ranges(one.energy_ev, edge)
+            flat = np.ravel(measure.normalise(one.mu, one.energy_ev, ranges).norm)
+        found.append((edge, (one.energy_ev, flat)))
+    low, high = sorted(found, key=lambda pair: pair[0])
+    return low[1], high[1]
 
 
 def virtual_scan(made: VirtualScan, *, tiff: bool = False, labels: bool = False) -> Result:
