@@ -9,6 +9,8 @@ import numpy as np
 ROUNDS = 25
 FREE = 1e4  # px^2: variance of what is not known at all
 OUTLIER = 5.0
+SPIKE = 6.0  # robust standard deviations from both sides
+FEW = 8  # frames, below which a particle's own scatter is not judged
 SMALLEST_STEP = 1e-3  # px
 
 
@@ -69,7 +71,7 @@ def smooth_motion(centre_px: np.ndarray, sigma_px: np.ndarray) -> Smoothed:
     inflation = [1.0, 1.0]
     for axis in (0, 1):
         y, s = centre[known, :, axis], sigma[known, :, axis]
-        good = seen[known]
+        good = seen[known] & ~_spikes(y, s, seen[known])
         for _ in range(3):  # outliers are found with those of the round before left out
             q, inflation[axis] = _learn(y, s, good)
             mean, variance, _, moves = _smooth(y, inflation[axis] * s, good, q)
@@ -101,17 +103,54 @@ def _learn(y, s, good) -> tuple[np.ndarray, float]:
     return q, scale
 
 
+def _common(y, good) -> tuple[np.ndarray, np.ndarray]:
+    """Return each particle's steps (P, F - 1), and what is common to all of them: their median (F - 1,)."""
+    jump = np.diff(np.where(good, y, np.nan), axis=1)
+    filled = [j[np.isfinite(j)] for j in jump.T]
+    return jump, np.array([np.median(j) if len(j) else np.nan for j in filled])
+
+
 def _first_guess(y, s, good) -> np.ndarray:
     """Return variances of steps from differences of neighbouring frames: what is common is the stage's."""
-    jump = np.diff(np.where(good, y, np.nan), axis=1)
-    both = np.isfinite(jump)
-    filled = [j[ok] for j, ok in zip(jump.T, both.T, strict=True)]
-    common = np.array([np.median(j) if len(j) else np.nan for j in filled])
-    rest = (jump - common)[both]
-    noise = 2 * np.median(s[good]) ** 2
-    own = max(_robust(rest) - noise, 0.01 * noise, SMALLEST_STEP**2)
-    stage = max(_robust(common[np.isfinite(common)]), own)
-    return np.append(np.full(len(y), own), stage)
+    jump, common = _common(y, good)
+    rest = jump - common
+    own = np.empty(len(y))
+    for p in range(len(y)):
+        # one that moves otherwise than the rest must start near its own steps: learning goes to the nearest optimum
+        mine = rest[p][np.isfinite(rest[p])]
+        which = mine if len(mine) >= FEW else rest[np.isfinite(rest)]
+        noise = 2 * np.median(s[p][good[p]]) ** 2 if good[p].any() else 2 * np.median(s[good]) ** 2
+        own[p] = max(_robust(which) - noise, 0.01 * noise, SMALLEST_STEP**2)
+    stage = max(_robust(common[np.isfinite(common)]), float(np.median(own)))
+    return np.append(own, stage)
+
+
+def _spikes(y, s, good) -> np.ndarray:
+    """Return measurements far from those before and from those after, on the same side: no step explains them.
+
+    Steps are learnt without them; one gross outlier else passes for steps so large that it is never found.
+    """
+    common = np.nan_to_num(_common(y, good)[1])
+    rest = np.where(good, y, np.nan) - np.concatenate([[0.0], np.cumsum(common)])
+    sides = []
+    for row in (rest, rest[:, ::-1]):
+        past = np.pad(row, ((0, 0), (3, 0)), constant_values=np.nan)[:, :-1]
+        near = np.lib.stride_tricks.sliding_window_view(past, 3, axis=1)
+        count = np.isfinite(near).sum(2)
+        middle = np.full(count.shape, np.nan)
+        some = count > 0
+        middle[some] = np.nanmedian(near[some], axis=1)
+        sides.append(row - middle)
+    before, after = sides[0], sides[1][:, ::-1]
+    before, after = np.where(np.isnan(before), after, before), np.where(np.isnan(after), before, after)
+    least = np.where(before * after > 0, np.minimum(np.abs(before), np.abs(after)), 0.0)
+    out = np.zeros(good.shape, bool)
+    for p in range(len(y)):
+        if good[p].sum() >= FEW:
+            both = np.concatenate([before[p][good[p]], after[p][good[p]]])
+            scale = max(np.sqrt(_robust(both[np.isfinite(both)])), np.median(s[p][good[p]]))
+            out[p] = good[p] & (least[p] > SPIKE * scale)
+    return out
 
 
 def _robust(values) -> float:
