@@ -5,8 +5,9 @@
 xanes_chemistry.csv: virtual scans go through `xanes register` and `xanes map` as files; the state of each particle (0
 to 1) is compared with the mean over the particle of its true projected state, the same rim of 2 px left out. Besides
 rows a particle it holds edge energies of measured reference spectra against tabulated ones (first derivative, and the
-maximum of the white line), and the measured stack of LiFePO4. Rows of measured data are left out where the data are
-not there.
+maximum of the white line), and the measured stack of LiFePO4. States stand there twice, with the shift of the energy
+axis fitted and with it given; common_error is what the error of the shift does to all of them, which standard_error
+leaves out, as the tables of the product do. Rows of measured data are left out where the data are not there.
 """
 
 from __future__ import annotations
@@ -54,30 +55,50 @@ def mapped(difficulty, seed, folder, **changes):
     drawn = written(virtual_scan(made), folder / "scan", "virtual scan")
     registered = written(register([drawn / "scan.h5"]), folder / "registered", "xanes register")
     valences = [f"state {k} of a virtual scan={k}" for k in (0, 1)]
-    result = map_states(registered, references=drawn / "references", valence=valences)
-    states, shift = result.tables["particles"], result.summary["energy_shift_ev"]
     motion = pd.read_csv(registered / "motion.csv")
     places = motion[motion.status == "measured"].groupby("particle")[["y_px", "x_px"]].median()
     rows = []
-    for i, body in enumerate(made.bodies, start=1):
-        place = made.truth.loc[made.truth.particle == i, ["y_px", "x_px"]].median().to_numpy()
-        away = np.hypot(*(places.to_numpy() - place).T)
-        name = f"{difficulty}, seed {seed}, particle {i}, {body.pattern}"
-        if not len(away) or away.min() > body.diameter / 3:
-            rows.append({"what": "state", "specimen": name})
-            continue
-        own = states[states.particle == places.index[away.argmin()]].iloc[0]
-        inside = np.pad(np.isfinite(made.states[i, 0]), 2)
-        inner = (depth_within(inside)[0] >= RIM)[2:-2, 2:-2]
-        rows.append(about_error("state", name, made.states[i, 0][inner].mean(), own.state_mean, own.state_se))
-    half = (shift.high - shift.low) / 2 / 1.96
-    return [*rows, about_error("energy shift (eV)", f"{difficulty}, seed {seed}", 0.0, shift.value, half)]
+    for what, shift in (("state", None), ("state, shift given", 0.0)):
+        result = map_states(registered, references=drawn / "references", valence=valences, shift=shift)
+        states, about = result.tables["particles"], result.summary
+        common = about["state_shift_error"].value if "state_shift_error" in about else 0.0
+        for i, body in enumerate(made.bodies, start=1):
+            name = f"{difficulty}, seed {seed}, particle {i}, {body.pattern}"
+            own = states[states.particle == nearest(made, i, places)]
+            if not len(own):
+                rows.append({"what": what, "specimen": name})
+                continue
+            inside = np.pad(np.isfinite(made.states[i, 0]), 2)
+            inner = (depth_within(inside)[0] >= RIM)[2:-2, 2:-2]
+            truth, (mean, se) = made.states[i, 0][inner].mean(), own[["state_mean", "state_se"]].iloc[0]
+            rows.append(about_error(what, name, truth, mean, se, common=common))
+        if shift is None:
+            rows.append(shift_row(f"{difficulty}, seed {seed}", 0.0, about["energy_shift_ev"]))
+    return rows
 
 
-def about_error(what, specimen, truth, found, error=None):
+def nearest(made, particle, places):
+    """Return the number of what was found where a true particle is, or 0."""
+    place = made.truth.loc[made.truth.particle == particle, ["y_px", "x_px"]].median().to_numpy()
+    away = np.hypot(*(places.to_numpy() - place).T)
+    near = len(away) and away.min() < made.bodies[particle - 1].diameter / 3
+    return places.index[away.argmin()] if near else 0
+
+
+def about_error(what, specimen, truth, found, error=None, *, common=None):
+    """Return a row; `common` is the part of the error that all particles of a scan share."""
     row = {"what": what, "specimen": specimen, "truth": float(truth), "found": float(found)}
-    row |= {"standard_error": error, "off": float(found - truth)}
-    return row | {"within": None if error is None else bool(abs(row["off"]) <= error)}
+    row |= {"standard_error": error, "common_error": common, "off": float(found - truth)}
+    whole = None if error is None else np.hypot(error, common or 0.0)
+    off = abs(row["off"])
+    return row | {
+        "within": None if error is None else bool(off <= error),
+        "within_with_common": None if error is None else bool(off <= whole),
+    }
+
+
+def shift_row(specimen, truth, shift):
+    return about_error("energy shift (eV)", specimen, truth, shift.value, (shift.high - shift.low) / 2 / 1.96)
 
 
 def edges():
@@ -107,12 +128,10 @@ def lfp():
     where = DATA / "xanes" / "lfp_stack"
     given = {"energies": where / "test_energy.txt", "references": where / "Fe_library.nor"}
     found = map_states(where / "test_stack.tiff", **given).summary
-    shift = found["energy_shift_ev"]
-    half = (shift.high - shift.low) / 2 / 1.96
     name = "LiFePO4 stack, 11 references"
     return [
         about_error("share of LiFePO4", name, 0.94, found["fraction_LiFe_II_PO4"].value),
-        about_error("energy shift (eV)", name, 2.0, shift.value, half),
+        shift_row(name, 2.0, found["energy_shift_ev"]),
     ]
 
 
@@ -141,8 +160,11 @@ def main():
     table = pd.DataFrame(rows)
     table.to_csv(options.results / "xanes_chemistry.csv", index=False, float_format="%.6g")
     print(table.round(4).to_string(index=False))
-    states = table[table.what == "state"]
-    print(f"\nstates: RMSE {np.sqrt((states.off**2).mean()):.4f}, {states.within.mean():.2f} within a standard error")
+    for what, part in table[table.what.str.startswith("state")].groupby("what"):
+        print(
+            f"{what}: RMSE {np.sqrt((part.off**2).mean()):.4f}, {part.within.mean():.2f} within a standard error, "
+            f"{part.within_with_common.mean():.2f} with that of the shift"
+        )
 
 
 if __name__ == "__main__":

@@ -76,7 +76,9 @@ def smooth_motion(centre_px: np.ndarray, sigma_px: np.ndarray) -> Smoothed:
             q, inflation[axis] = _learn(y, s, good)
             mean, variance, _, moves = _smooth(y, inflation[axis] * s, good, q)
             with np.errstate(invalid="ignore"):
-                away = np.abs(y - mean) > OUTLIER * np.sqrt((inflation[axis] * s) ** 2 + variance)
+                # the mean contains the measurement itself, which takes its variance off that of the difference
+                noise = (inflation[axis] * s) ** 2
+                away = np.abs(y - mean) > OUTLIER * np.sqrt(np.maximum(noise - variance, 0.05 * noise))
             fresh = good & away
             if not fresh.any():
                 break
