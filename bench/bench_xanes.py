@@ -15,11 +15,10 @@ first particles (`--slow-particles`).
 Errors are those of the frames that are not dropped, in which the particle is whole and the method says that it saw
 it: `measured` is their share. rmse_px is the root mean square error of a position per axis, the mean offset of each
 particle taken off, because each method may put the particle's origin elsewhere; displacement_px that of the
-displacement from the first frame; all_px that of all frames, gaps closed by what the method predicts or by the frame
-before. within_sigma is the share of errors of a position within one stated sigma, per axis (0.68 is meant). ssim is
-the similarity of neighbouring aligned regions as the product states it (`track.join.region_ssim`: smoothed by 2 px,
-over the region), the mean over pairs and particles; "true poses" is its ceiling. Seconds are those of the processor;
-ms are per particle and frame. The seeds are used nowhere else.
+displacement from the first frame. within_sigma is the share of errors of a position within one stated sigma, per axis
+(0.68 is meant). ssim is the similarity of neighbouring aligned regions as the product states it
+(`track.join.region_ssim`: smoothed by 2 px, over the region), the mean over pairs and particles; "true poses" is its
+ceiling. Seconds are those of the processor; ms are per particle and frame. The seeds are used nowhere else.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from xanes_pictures import draw
-from xanes_rivals import GLOBAL, METHODS, SLOW, best_frame, filled, whole, windows_of
+from xanes_rivals import GLOBAL, METHODS, SLOW, best_frame, whole, windows_of
 
 RESULTS = Path(__file__).parent / "results"
 TOY = {"n_energies": 8, "shape": (110, 190), "n_particles": 2, "diameter_px": (30.0, 36.0), "drift_px": 1.0}
@@ -104,7 +103,7 @@ def judge(found, truth, bodies, stack):
     from morpholith.track import aligned_region
     from morpholith.track.join import MARGIN, region_ssim
 
-    off, first, every, inside, share, alike, regions = [], [], [], [], [], [], {}
+    off, first, inside, share, alike, regions = [], [], [], [], [], {}
     for i, p in found.items():
         t = truth[i]
         kept = t.measured & p.measured
@@ -118,7 +117,6 @@ def judge(found, truth, bodies, stack):
         mean = error.mean(0)
         off.append(error - mean)
         first.append((error - error[0])[1:])
-        every.append((filled(p.centre_px) - t.centre_px)[t.measured] - mean)
         if p.sigma_px is not None:
             inside.append(np.abs(error - mean) <= p.sigma_px[kept])
 
@@ -128,7 +126,7 @@ def judge(found, truth, bodies, stack):
     where = np.hypot(*np.concatenate(off).T) if off else np.array([np.nan])
     alike = np.concatenate(alike) if alike else np.array([np.nan])
     numbers = {
-        "rmse_px": rms(off), "displacement_px": rms(first), "all_px": rms(every), "median_px": float(np.median(where)),
+        "rmse_px": rms(off), "displacement_px": rms(first), "median_px": float(np.median(where)),
         "max_px": float(where.max()), "within_sigma": float(np.concatenate(inside).mean()) if inside else None,
         "measured": float(np.mean(share)) if share else 0.0, "ssim": float(np.nanmean(alike)),
         "ssim_sd": float(np.nanstd(alike)),

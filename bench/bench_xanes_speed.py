@@ -5,8 +5,9 @@
 The stack is `virtual scan --energies 100` (460 x 460, nine particles, typical), read from its HDF5 file of counts.
 Seconds are those of the clock. "stages" are read, find, follow, join and the table of motion; "process" adds the
 start of Python and what is imported and loaded; "command" is `morpholith xanes register` as a whole, with aligned
-stacks, figures, film and report. The best of the repeats stands beside the median. The rivals see windows cut from
-frames in memory, all particles, once.
+stacks, figures, film and report. The best of the repeats stands beside the median, and the least seconds of the
+processor, which a busy machine disturbs less; `load` is that of the machine. The rivals see windows cut from frames
+in memory, all particles, once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 import warnings
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -50,53 +52,41 @@ def child(folder, find):
 
 
 def timed(command):
-    """Return seconds of the clock of a process, and what it printed."""
-    start = time.perf_counter()
+    """Return seconds of the clock and of the processor of a process, and what it printed."""
+    start, before = time.perf_counter(), os.times()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return time.perf_counter() - start, done.stdout
+    clock, after = time.perf_counter() - start, os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return clock, used, done.stdout
 
 
 def ours(folder, repeats):
-    """Return rows of the stages, the process and the whole command."""
-    rows, me = [], [sys.executable, __file__]
-    for name, find in (("morpholith", "pooled"), ("paper 003", "cyclegan")):
-        runs = [timed([*me, "--child", str(folder), "--find", find]) for _ in range(repeats)]
-        stages = [json.loads(out.splitlines()[-1]) for _, out in runs]
+    """Yield rows of the stages, the process and the whole command."""
+    for name, find, n in (("morpholith", "pooled", repeats), ("paper 003", "cyclegan", 1)):
+        runs = [timed([sys.executable, __file__, "--child", str(folder), "--find", find]) for _ in range(n)]
+        stages = [json.loads(out.splitlines()[-1]) for *_, out in runs]
         totals = [sum(s.values()) for s in stages]
-        best = stages[int(np.argmin(totals))]
-        rows.append(row(name, "stages", totals) | {k: v for k, v in best.items()})
-        rows.append(row(name, "process", [seconds for seconds, _ in runs]))
-    whole_command = []
-    for k in range(repeats):
-        out = folder / f"out_{k}"
-        command = [
-            sys.executable,
-            "-m",
-            "morpholith.cli",
-            "xanes",
-            "register",
-            str(folder / "scan.h5"),
-            "--out",
-            str(out),
-        ]
-        whole_command.append(timed(command)[0])
-    rows.append(row("morpholith", "command", whole_command))
-    return rows
+        yield row(name, "stages", totals) | stages[int(np.argmin(totals))]
+        yield row(name, "process", [clock for clock, *_ in runs], min(used for _, used, _ in runs))
+        if find == "pooled":
+            given = [sys.executable, "-m", "morpholith.cli", "xanes", "register", str(folder / "scan.h5")]
+            runs = [timed([*given, "--out", str(folder / f"out_{k}")]) for k in range(repeats)]
+            yield row(name, "command", [clock for clock, *_ in runs], min(used for _, used, _ in runs))
 
 
-def row(method, what, seconds):
-    return {"method": method, "what": what, "best_s": min(seconds), "median_s": float(np.median(seconds))}
+def row(method, what, seconds, processor=None):
+    median = float(np.median(seconds))
+    return {"method": method, "what": what, "best_s": min(seconds), "median_s": median, "processor_s": processor}
 
 
 def rivals(made):
-    """Return one row a rival, all particles of the same stack."""
+    """Yield one row a rival, all particles of the same stack."""
     density, truth = made.optical_density()[0], made.truth
     places = [g[["y_px", "x_px"]].to_numpy() for _, g in truth.groupby("particle")]
     margin = int(np.ceil(max(np.abs(p - p[0]).max() for p in places))) + 3
     windows = windows_of(made, density, margin)
-    rows = []
     for method in (*METHODS_TIMED, *GLOBAL):
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if method in GLOBAL:
@@ -104,9 +94,7 @@ def rivals(made):
             else:
                 for w in windows.values():
                     METHODS[method](w)
-        rows.append(row(method, "displacements", [time.perf_counter() - start]))
-        print(method, round(rows[-1]["best_s"], 2), flush=True)
-    return rows
+        yield row(method, "displacements", [time.perf_counter() - start], time.process_time() - used)
 
 
 def main():
@@ -127,20 +115,17 @@ def main():
     from morpholith.workflows.virtual_scan import virtual_scan
 
     made = scan(Scan.of("typical", **(TOY if options.toy else {"n_energies": 100})), rng=1201)
-    load = os.getloadavg()[0]
+    options.results.mkdir(parents=True, exist_ok=True)
+    threads, rows = os.environ.get("OMP_NUM_THREADS", "all"), []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "scan"
         results.write(virtual_scan(made), folder, command="virtual scan", options={})
-        rows = [] if options.toy else ours(folder, options.repeats)
         if options.toy:
             child(folder, "pooled")
-    rows += rivals(made)
-    table = pd.DataFrame(rows)
-    table["threads"] = os.environ.get("OMP_NUM_THREADS", "all")
-    table["load_before"], table["machine"] = load, machine()
-    options.results.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.results / "xanes_speed.csv", index=False, float_format="%.4g")
-    print(table.drop(columns="machine").round(2).to_string(index=False))
+        for one in chain([] if options.toy else ours(folder, options.repeats), rivals(made)):
+            rows.append(one | {"threads": threads, "load": round(os.getloadavg()[0], 1), "machine": machine()})
+            pd.DataFrame(rows).to_csv(options.results / "xanes_speed.csv", index=False, float_format="%.4g")
+            print({k: v for k, v in rows[-1].items() if k != "machine"}, flush=True)
     print(machine())
 
 

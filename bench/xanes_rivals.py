@@ -193,13 +193,6 @@ METHODS = {
 GLOBAL = {"whole frame, template": absolute_template, "whole frame, phase": phase_best}
 
 
-def filled(moved):
-    """Return displacements with every gap closed by the frame before it."""
-    ok = np.isfinite(moved).all(1)
-    index = np.maximum.accumulate(np.where(ok, np.arange(len(ok)), 0))
-    return np.nan_to_num(moved[index])
-
-
 def whole(work, density, windows, best):
     """Return one displacement for all particles from whole frames."""
     size = min(density.shape[1:]) // 2 * 2 - 1

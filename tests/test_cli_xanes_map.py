@@ -1,6 +1,7 @@
 """`morpholith xanes map`: from registered particles, or one aligned scan, to tables, maps and a report."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -196,6 +197,26 @@ def test_bad_options_are_one_sentence(folder, scan, references, tmp_path, capsys
     refuses([folder, "--pixel-size", "0", *out], "--pixel-size", capsys)
     refuses([folder, "--order", "4", *out], "order 0, 1 or 2", capsys)
     refuses([folder, "--element", "Xx", *out], "is not known", capsys)
+    refuses([folder, "--references", references, "--shift", "nan", *out], "--shift", capsys)
+    refuses([folder, "--pre-edge=-900,-700", *out], "no energies are left for the pre-edge", capsys)
+    refuses([folder, "--post-edge=900,1000", *out], "no energies are left for the post-edge", capsys)
+
+
+def test_a_motion_table_cut_short_is_refused(folder, tmp_path, capsys):
+    """Half a table was taken for one in which particles do not move."""
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    text = (copy / "motion.csv").read_text()
+    (copy / "motion.csv").write_text("".join(text.splitlines(keepends=True)[:20]))
+    refuses([copy, "--out", tmp_path / "o"], "motion.csv has 19 rows", capsys)
+
+
+def test_one_reference_is_told_once(folder, tmp_path, references):
+    one = tmp_path / "NiO.txt"
+    one.write_text(next(references.glob("*NiO*")).read_text())
+    assert main(["xanes", "map", str(folder), "--references", str(one), "--out", str(tmp_path / "o")]) == 0
+    told = [w for w in summary(tmp_path / "o")["warnings"] if "state" in w.lower() and "reference" in w.lower()]
+    assert len(told) == 1
 
 
 def test_a_scan_without_signal_and_one_of_other_things(scan, tmp_path, capsys):

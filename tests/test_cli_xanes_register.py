@@ -245,3 +245,71 @@ def test_real_frames(data, tmp_path):
     # both frames show the same electrode: one shift for all, to a pixel or two
     assert np.hypot(moved["dy_px"] - moved["dy_px"].median(), moved["dx_px"] - moved["dx_px"].median()).max() < 2.5
     shutil.rmtree(out)
+
+
+# --- what odd scans taught -----------------------------------------------------------------------------------------
+
+
+def test_dead_pixels_cost_no_particle(tmp_path):
+    """One pixel in a hundred is no number: each was taken for a gap that bends all around it, and nothing was left."""
+    frames = _frames(10)
+    frames[np.random.default_rng(1).random(frames.shape) < 0.01] = np.nan
+    line = _tiff(tmp_path, frames, range(8330, 8430, 10))
+    assert main(["xanes", "register", *line, "--out", str(tmp_path / "r")]) == 0
+    motion = pd.read_csv(tmp_path / "r" / "motion.csv")
+    assert (motion["status"] == "measured").all()
+    assert motion["sigma_position_px"].max() < 0.1
+
+
+def test_a_particle_cut_by_the_field_in_every_frame_is_not_reported(tmp_path, capsys):
+    y, x = np.indices((120, 150))
+    cut = np.clip(1 - ((y - 8) ** 2 + (x - 15) ** 2) / 30**2, 0, None) ** 0.5
+    line = _tiff(tmp_path, (cut + _noise()).astype(np.float32), range(8330, 8390, 10))
+    assert main(["xanes", "register", *line, "--out", str(tmp_path / "r")]) == 2
+    assert "whole in the field" in capsys.readouterr().err
+
+
+def test_a_scan_without_particles_among_others_is_told(tmp_path, capsys):
+    for name, frames in (("scan_0.tif", _noise()), ("scan_1.tif", _frames())):
+        tifffile.imwrite(tmp_path / name, frames, photometric="minisblack")
+    (tmp_path / "e.txt").write_text("\n".join(map(str, range(8330, 8390, 10))))
+    files = [str(tmp_path / f"scan_{k}.tif") for k in (0, 1)]
+    line = ["xanes", "register", *files, "--energies", str(tmp_path / "e.txt")]
+    assert main([*line, "--out", str(tmp_path / "r")]) == 0
+    assert "No particle was found in 1 of 2 scans (0)" in capsys.readouterr().err
+    motion = pd.read_csv(tmp_path / "r" / "motion.csv")
+    assert set(motion.loc[motion["scan"] == 1, "status"]) == {"measured"}
+    assert set(motion.loc[motion["scan"] == 0, "status"]) == {"predicted"}
+
+
+def test_no_particle_is_one_sentence(tmp_path, capsys):
+    line = _tiff(tmp_path, _noise(), range(8330, 8390, 10))
+    assert main(["xanes", "register", *line, "--out", str(tmp_path / "r")]) == 2
+    assert "nothing to link" not in capsys.readouterr().err
+
+
+def test_paths_of_smoothed_positions_grow(result, scan):
+    """Noise that smoothing has removed was taken off again: paths beyond the field ran to -6 px."""
+    paths, true = pd.read_csv(result / "paths.csv"), pd.read_csv(scan / "truth.csv")
+    ends = paths.groupby("particle")["path_beyond_px"].last()
+    assert (paths.groupby("particle")["path_beyond_px"].diff().dropna() >= 0).all()
+    places = np.array([own[["y_px", "x_px"]].to_numpy() for _, own in true.groupby("particle")])
+    own = np.linalg.norm(np.diff(places - np.nanmean(places, 0), axis=1), axis=2)
+    assert 0.4 < ends.mean() / np.nansum(own, axis=1).mean() < 1.4
+
+
+def test_what_three_particles_cannot_tell_is_said(tmp_path):
+    made = _write(tmp_path / "s", "typical", 1, n_particles=3, n_energies=12, diameter_px=(40.0, 52.0))
+    assert main(["xanes", "register", str(made / "scan.h5"), "--out", str(tmp_path / "r")]) == 0
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert summary["own_motion_px"]["value"] is None
+    assert any("own_motion_px" in w and "four particles" in w for w in summary["warnings"])
+
+
+def test_a_damaged_kept_scan_is_named(scan, tmp_path, capsys):
+    line = ["xanes", "register", str(scan / "scan.h5"), "--work", str(tmp_path / "w"), "--out", str(tmp_path / "r")]
+    assert main(line) == 0
+    part = next((tmp_path / "w").glob("*/scan_0000.npz"))
+    part.write_bytes(part.read_bytes()[:500])
+    assert main(line) == 2
+    assert "scan_0000.npz is damaged" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "morpholith"
-STAGES = ("read", "segment", "measure", "track", "export", "nets", "specimens", "report")
+STAGES = ("read", "segment", "measure", "track", "export", "nets", "specimens", "report", "generate")
 
 
 def _imports(path):
@@ -101,7 +101,8 @@ def test_every_test_can_fail_and_none_hides_a_twin(path):
 
 BENCHES = (
     "bench_powder", "bench_real", "bench_electrode", "bench_tortuosity", "bench_particles3d", "bench_xanes",
-    "bench_xanes_outlines", "bench_xanes_speed", "bench_xanes_chemistry",
+    "bench_xanes_outlines", "bench_xanes_speed", "bench_xanes_chemistry", "bench_power_diagram",
+    "bench_shells", "bench_grains",
 )  # fmt: skip
 
 

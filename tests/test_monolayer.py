@@ -7,7 +7,8 @@ from scipy import ndimage as ndi
 
 from morpholith import specimens
 from morpholith.errors import InputError
-from morpholith.segment.monolayer import background, find_particles, frame_shifts, separated
+from morpholith.segment.monolayer import background, find_particles, separated
+from morpholith.segment.pooled import frame_shifts
 
 FIELD = (150, 210)  # not square: swapped axes cannot pass
 PLACES = np.array([[42.0, 50.0], [60.0, 150.0], [108.0, 96.0]])

@@ -6,7 +6,7 @@ from _lumps import Lump, centres, drawn, grey_centres, series
 
 from morpholith import specimens
 from morpholith.errors import InputError
-from morpholith.track.register import in_pose, outline, register_particles
+from morpholith.track.registration import in_pose, outline, register
 
 FIELD = (84, 112)  # not square: swapped axes cannot pass
 LUMP = Lump()
@@ -22,7 +22,7 @@ def _motion(rng, n=N, *, wander=0.8, turn=2.0, grow=0.01):
 
 def _register(frames, truth, **options):
     """Register with guesses rounded to whole pixels; `truth` is centres of the outline."""
-    [found] = register_particles(frames, np.rint(truth)[None], [MASK], **options)
+    [found] = register(frames, np.rint(truth)[None], [MASK], **options)
     return found
 
 
@@ -186,7 +186,7 @@ def test_a_neighbour_that_moves_otherwise_does_not_pull():
     frames = series(LUMP, shape, *pose, noise=0.005, rng=rng) + series(other, shape, at, level=0.0)
     truth = centres(LUMP, *pose), centres(other, at)
     masks = [MASK, drawn(other, (51, 51), (25, 25)) > 0.5]
-    found = register_particles(frames, np.rint(truth), masks)
+    found = register(frames, np.rint(truth), masks)
     for one, true in zip(found, truth, strict=True):
         assert np.abs(_off(one, true)).max() < 0.06
     assert found[1].mask.sum() == pytest.approx(masks[1].sum(), rel=0.1)
@@ -210,7 +210,7 @@ def test_lost_frames_missing_pixels_and_wrong_guesses():
     guess[17] += (6, -5)
     found[0, 17] = False
     guess[25] = np.nan
-    [one] = register_particles(frames, guess[None], [MASK], found=found)
+    [one] = register(frames, guess[None], [MASK], found=found)
     assert list(np.flatnonzero(one.status == "predicted")) == [12, 25]
     assert list(np.flatnonzero(one.status == "refused")) == [7, 8, 20]
     assert np.isnan(one.centre_px[[12, 25]]).all()
@@ -230,8 +230,8 @@ def test_a_guess_that_was_not_seen_is_searched_for_as_far_as_asked():
     guess, found = np.rint(truth), np.ones((1, 12), bool)
     guess[4] += (-10, 9)
     found[0, 4] = False
-    [near] = register_particles(frames, guess[None], [MASK], found=found, search_px=4)
-    [far] = register_particles(frames, guess[None], [MASK], found=found, search_px=14)
+    [near] = register(frames, guess[None], [MASK], found=found, search_px=4)
+    [far] = register(frames, guess[None], [MASK], found=found, search_px=14)
     assert np.abs(_off(far, truth)[4]).max() < 0.06
     assert near.status[4] != "measured" or np.abs(_off(near, truth)[4]).max() > 0.5
 
@@ -298,7 +298,7 @@ def test_rotation_of_a_disc_is_not_told():
     truth = centres(disc, *pose)
     mask = drawn(disc, (51, 51), (25, 25)) > 0.5
     frames = series(disc, FIELD, *pose, noise=0.03, rng=rng)
-    [found] = register_particles(frames, np.rint(truth)[None], [mask])
+    [found] = register(frames, np.rint(truth)[None], [mask])
     assert np.abs(_off(found, truth)).max() < 0.12
     lumpy = _register(series(LUMP, FIELD, *pose, noise=0.03, rng=rng), centres(LUMP, *pose))
     assert np.median(found.sigma_angle_deg) > 2 * np.median(lumpy.sigma_angle_deg)
@@ -314,7 +314,7 @@ def test_masks_are_taken_as_they_are():
     guess = truth + rng.normal(0, (0.3, 0.6), (n, 2))
     seen = np.ones((1, n), bool)
     seen[0, 50] = False
-    [found] = register_particles(frames, guess[None], [MASK], found=seen, method="mask")
+    [found] = register(frames, guess[None], [MASK], found=seen, method="mask")
     kept = seen[0]
     np.testing.assert_allclose(found.centre_px[kept], guess[kept])
     assert list(np.flatnonzero(found.status == "predicted")) == [50]
@@ -329,12 +329,12 @@ def test_masks_are_taken_as_they_are():
 def test_shapes_that_do_not_fit_are_said():
     frames = np.zeros((5, *FIELD), np.float32)
     with pytest.raises(InputError, match="positions must be"):
-        register_particles(frames, np.zeros((1, 4, 2)), [MASK])
+        register(frames, np.zeros((1, 4, 2)), [MASK])
     with pytest.raises(InputError, match="1 masks"):
-        register_particles(frames, np.zeros((2, 5, 2)), [MASK])
+        register(frames, np.zeros((2, 5, 2)), [MASK])
     with pytest.raises(InputError, match="empty outline"):
-        register_particles(frames, np.zeros((1, 5, 2)), [np.zeros((9, 9), bool)])
-    assert register_particles(frames, np.zeros((0, 5, 2)), []) == []
+        register(frames, np.zeros((1, 5, 2)), [np.zeros((9, 9), bool)])
+    assert register(frames, np.zeros((0, 5, 2)), []) == []
 
 
 # --- parts -------------------------------------------------------------------------------------------------------
@@ -394,7 +394,7 @@ def test_a_virtual_scan(difficulty, limit):
     table = made.truth.sort_values(["particle", "frame"])
     truth = table[["y_px", "x_px"]].to_numpy().reshape(4, 30, 2)
     masks = [m[np.ix_(m.any(1), m.any(0))] for m in (made.mask(k + 1, 0, 0) for k in range(4))]
-    found = register_particles(frames, np.rint(truth), masks)
+    found = register(frames, np.rint(truth), masks)
     off = np.array([_off(f, t) for f, t in zip(found, truth, strict=True)])
     good = np.array([f.status == "measured" for f in found])
     assert good.mean() > 0.9

@@ -153,6 +153,26 @@ def test_residuals_are_arrows_at_the_particles(series):
     _axes(pictures.residual_map(motion, nothing, image=series["frames"][0], spacing=0.04, frames=[3]))
 
 
+def test_three_particles_leave_nothing_to_single_ones(series):
+    """A field of strain goes through three particles whatever they do: arrows there were rounding, 200 times."""
+    three = series["motion"].query("particle <= 3")
+    place = three[["y_px", "x_px"]].to_numpy().reshape(3, -1, 2)
+    found = track.decompose(place)
+    ax = _axes(pictures.residual_map(three, found.particles, image=series["frames"][0], spacing=0.04))[0]
+    assert "four particles are needed" in ax.get_title(loc="left")
+    assert not [t for t in ax.texts if hasattr(t, "arrow_patch")]
+    left = _axes(pictures.strains(found.frames))[3]
+    assert [t.get_text() for t in left.texts] == ["not determined by these particles"]
+
+
+def test_similarity_is_never_drawn_above_one():
+    rng = np.random.default_rng(0)
+    skew = {1: 1 - rng.exponential(0.03, 80)}
+    bars = [line for line in _axes(pictures.similarity(skew, skew))[1].lines if len(line.get_ydata()) == 2]
+    assert len(bars) == 2
+    assert max(np.max(line.get_ydata()) for line in bars) <= 1
+
+
 def test_sigmas_mark_what_was_refused(series):
     motion = series["motion"]
     above, below = _axes(pictures.sigmas(motion))[:2]

@@ -367,3 +367,14 @@ def test_frames_without_particles_and_particles_that_come_later():
         track.decompose(np.zeros((3, 2)))
     with pytest.raises(InputError, match="reference"):
         track.decompose(place, reference=np.zeros((2, 2)))
+
+
+def test_smoothed_positions_lose_no_noise_twice():
+    """Positions without noise left in them: their path is that of the positions, its error that of the moves."""
+    place = np.array([[[3.0 * f, 4.0 * f] for f in range(6)]])
+    rows = track.motion_table(place, energies_ev=np.arange(6.0), sigma_px=np.full((1, 6), 0.5))
+    path = track.path_table(rows, smoothed=True)
+    np.testing.assert_allclose(path["path_px"], 5.0 * np.arange(6))
+    np.testing.assert_allclose(path["sigma_px"], 0.5 * np.sqrt(2 * np.arange(6)))
+    assert (track.path_table(rows.assign(sigma_px=3.0))["path_px"].iloc[-1]) < 24
+    assert track.path_table(rows.assign(sigma_px=3.0), smoothed=True)["path_px"].iloc[-1] == pytest.approx(25)

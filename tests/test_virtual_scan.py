@@ -138,6 +138,8 @@ def test_other_scans_are_whole_too(tmp_path, options):
     [
         (["--shape", "8"], "--shape of at least 16"),
         (["--shape", "100.5,80"], "whole numbers"),
+        (["--shape", "nan"], "whole numbers"),
+        (["--seed", "-1"], "--seed must not be negative"),
         (["--scans", "450000"], "more than 64 GB"),
         (["--walk", "-1"], "--walk must not be negative"),
         (["--diameter", "100,120"], "do not fit"),

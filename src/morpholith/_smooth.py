@@ -31,20 +31,37 @@ def local_mean(frames: np.ndarray, sigma: float) -> np.ndarray:
 def _means(frames, radius):
     n_frames, height, width = frames.shape
     out = np.empty_like(frames)
+    whole = np.ones((height, width), np.float32)
+    for _ in range(3):
+        _box(whole, radius)
     for f in prange(n_frames):
-        value, weight = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
+        value, gaps = np.zeros((height, width), np.float32), False
         for i in range(height):
             for j in range(width):
                 if np.isfinite(frames[f, i, j]):
                     value[i, j] = frames[f, i, j]
-                    weight[i, j] = 1.0
+                else:
+                    gaps = True
         for _ in range(3):
             _box(value, radius)
-            _box(weight, radius)
+        weight = _weight(frames[f], radius) if gaps else whole
         for i in range(height):
             for j in range(width):
                 out[f, i, j] = value[i, j] / weight[i, j] if weight[i, j] > 1e-12 else np.nan
     return out
+
+
+@njit(cache=True)
+def _weight(frame, radius):
+    """Return how much of the weights around each pixel falls on pixels that count."""
+    weight = np.zeros(frame.shape, np.float32)
+    for i in range(frame.shape[0]):
+        for j in range(frame.shape[1]):
+            if np.isfinite(frame[i, j]):
+                weight[i, j] = 1.0
+    for _ in range(3):
+        _box(weight, radius)
+    return weight
 
 
 @njit(cache=True)

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -54,8 +55,13 @@ class Store:
 
     def get(self, name: str, keys: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Read a part back: all its arrays, or those of `keys` that it has."""
-        with np.load(self.folder / f"{name}.npz", allow_pickle=False) as found:
-            return {key: found[key] for key in (found.files if keys is None else keys) if key in found.files}
+        path = self.folder / f"{name}.npz"
+        try:
+            # opened here: np.load leaves a damaged file open
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as found:
+                return {key: found[key] for key in (found.files if keys is None else keys) if key in found.files}
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise InputError(f"{path} is damaged ({error}); remove it and run the same again.") from error
 
     def once(self, name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> None:
         """Make a part unless it is there."""

@@ -21,6 +21,7 @@ from .edge_range import EdgeRanges, edge_ranges, find_e0
 from .electrode import electrode_cautions, in_order, particle_numbers, phase_numbers, whole_particles, widen
 from .expansion import Expansion, expansion
 from .form import form_circularity
+from .grain_shape import grain_chords, grain_shapes
 from .grey_volume import grey_volumes
 from .heterogeneity import StatePattern, depth_within, lagging, radial_states, spread_beyond_noise, state_pattern
 from .inner import GreyLevels, Inner, crack_numbers, grey_levels, inner, middle
@@ -43,6 +44,7 @@ from .state_map import SpectrumState, StateMap, shift_error, spectrum_state, sta
 from .state_summary import motion_and_chemistry, state_numbers
 from .summary import mean_and_sd
 from .surface3d import specific_surface
+from .surroundings import without_surroundings
 from .tables import condition_table, descriptor_correlations, for_file, trend_table
 from .texture import Bands, texture, texture_energy_raw
 from .thickness import local_thickness, thickness_summary
@@ -121,6 +123,8 @@ __all__ = [
     "frame_weights",
     "frame_weights_3d",
     "geometric_tortuosity",
+    "grain_chords",
+    "grain_shapes",
     "grey_levels",
     "grey_volumes",
     "in_order",
@@ -179,4 +183,5 @@ __all__ = [
     "widen",
     "with_references",
     "with_signal",
+    "without_surroundings",
 ]

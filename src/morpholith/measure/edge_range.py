@@ -140,9 +140,10 @@ def edge_ranges(
     post = (post[0], min(post[1], energy[-1] - e0_ev))
     relative = energy - e0_ev
     n_pre, n_post = (len(relative[_window(relative, *r)]) for r in (pre, post))
-    if n_pre < 1 or n_post < 1 or pre[1] >= post[0]:
+    empty = "pre" if n_pre < 1 or pre[0] >= pre[1] else "post" if n_post < 1 or post[0] >= post[1] else ""
+    if empty or pre[1] >= post[0]:
         raise InputError(
-            f"no energies are left for the {'pre' if n_pre < 1 else 'post'}-edge of an edge at {e0_ev:.1f} eV; "
+            f"no energies are left for the {empty or 'post'}-edge of an edge at {e0_ev:.1f} eV; "
             f"there are {len(energy)} from {energy[0]:.1f} to {energy[-1]:.1f} eV."
         )
     length = post[1] - post[0]

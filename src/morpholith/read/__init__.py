@@ -3,6 +3,7 @@
 from .aligned_out import aligned_files, write_aligned
 from .campaign import Campaign, campaign
 from .density import OpticalDensity
+from .ebsd import EBSD_SUFFIXES, CrystalPhase, OrientationMap, orientations
 from .energies import energies
 from .files import SUFFIXES, images
 from .micrograph import image, pages
@@ -19,12 +20,15 @@ from .voxel import MissingVoxelSize
 from .zarr_out import write_zarr
 
 __all__ = [
+    "EBSD_SUFFIXES",
     "SUFFIXES",
     "Aligned",
     "Campaign",
+    "CrystalPhase",
     "MissingPixelSize",
     "MissingVoxelSize",
     "OpticalDensity",
+    "OrientationMap",
     "Page",
     "Registered",
     "Spectrum",
@@ -34,6 +38,7 @@ __all__ = [
     "frame_faults",
     "image",
     "images",
+    "orientations",
     "pages",
     "references",
     "registered",

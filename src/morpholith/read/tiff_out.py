@@ -57,7 +57,7 @@ def write_tiff(path: str | Path, image: Image) -> Path:
         tifffile.imwrite(part, slices, shape=array.shape, dtype=dtype, **layout, **_scale_told(image, big=big))
         part.replace(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); choose another folder.") from error
+        raise InputError(f"{path} cannot be written ({error.strerror or error}); choose another folder.") from error
     finally:
         part.unlink(missing_ok=True)
     return path

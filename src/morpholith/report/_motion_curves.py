@@ -19,7 +19,8 @@ def paths(motion, path, deformation, many):
         for i, k in enumerate(numbers):
             one, colour = path[path["particle"] == k], colour_of(i, len(numbers))
             known = one[clean].notna().any()
-            ax.plot(one["frame"], one[raw], color=colour, linewidth=0.9, linestyle=":" if known else "-", alpha=0.8)
+            if not np.array_equal(one[raw], one[clean], equal_nan=True):
+                ax.plot(one["frame"], one[raw], color=colour, linewidth=0.9, linestyle=":" if known else "-", alpha=0.8)
             ax.plot(one["frame"], one[clean], color=colour, linewidth=1.4, label=f"particle {k}")
             low, high = one[clean] - one[sigma], one[clean] + one[sigma]
             ax.fill_between(one["frame"], low, high, color=colour, alpha=0.18, linewidth=0)
@@ -121,7 +122,10 @@ def similarity(before, after):
         for i, (_, v) in enumerate(sorted(data.items())):
             v = _finite(v)
             if v.size:
-                right.errorbar(i + offset, v.mean(), v.std(), fmt="o", color=colour, capsize=2, markersize=4)
+                # not the standard deviation: a similarity is never above 1
+                ends = np.percentile(v, [16, 84])
+                right.plot([i + offset] * 2, ends, color=colour, linewidth=1.4)
+                right.plot(i + offset, np.median(v), "o", color=colour, markersize=4)
     left.set(xlabel="SSIM of neighbouring frames", ylabel="pairs of frames", xlim=(bins[0], 1))
     left.legend(loc="upper left")
     names = sorted(set(before) | set(after))
@@ -160,6 +164,9 @@ def strains(deformation):
             ax.legend(ncols=3)
         ax.set_ylabel(label)
     axes[1, 1].plot(x, deformation["residual_rms_px"], color=PALETTE[2], linewidth=1.0)
+    if not deformation["residual_rms_px"].notna().any():
+        nothing(axes[1, 1], "not determined by these particles")
+        axes[1, 1].set_yticks([])
     axes[1, 1].set_ylabel("left to single particles (px)")
     axes[1, 1].set_ylim(bottom=0)
     for ax in axes[1]:

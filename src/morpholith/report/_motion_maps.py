@@ -164,7 +164,8 @@ def residual_map(motion, particles, image, spacing, frames):
     if frames is None:
         last = int(particles["frame"].max()) + 1 if len(particles) else 1
         frames = range(last - max(1, last // 10), last)
-    chosen = particles[particles["frame"].isin(frames)].dropna(subset=["residual_y_px"])
+    # where the fit follows every particle nothing can be left, however they move
+    chosen = particles[particles["frame"].isin(frames)].dropna(subset=["loo_y_px"])
     columns = ["residual_y_px", "residual_x_px", "smooth_y_px", "smooth_x_px", "sigma_px"]
     means = chosen.groupby("particle")[columns].mean()
     means["sigma_px"] /= np.sqrt(chosen.groupby("particle").size())
@@ -177,7 +178,8 @@ def residual_map(motion, particles, image, spacing, frames):
         Line2D([], [], color=PALETTE[k], linewidth=w, label=n) for k, w, n in zip((4, 5), (3, 1.4), names, strict=True)
     ]
     span = f"frame {frames[0]}" if len(frames) == 1 else f"frames {frames[0]} to {frames[-1]}"
-    micrograph(ax, image, spacing=spacing, title=f"{span}, × {factor:g}")
+    title = f"{span}, × {factor:g}" if len(rows) else f"{span}: not determined, four particles are needed"
+    micrograph(ax, image, spacing=spacing, title=title)
     for k, r in rows.iterrows():
         tip = (r["x_px"] + factor * r["residual_x_px"], r["y_px"] + factor * r["residual_y_px"])
         part = (r["x_px"] + factor * r["smooth_x_px"], r["y_px"] + factor * r["smooth_y_px"])
@@ -186,5 +188,6 @@ def residual_map(motion, particles, image, spacing, frames):
             ax.annotate("", end, (r["x_px"], r["y_px"]), arrowprops=look)
         _discs(ax, np.array([tip[::-1]]), np.array([2 * factor * r["sigma_px"]]), PALETTE[5])
         _number(ax, r["x_px"] - 9, r["y_px"] - 9, k)
-    ax.legend(handles=handles, loc="upper left", ncols=2)
+    if len(rows):
+        ax.legend(handles=handles, loc="upper left", ncols=2)
     return fig

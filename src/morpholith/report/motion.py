@@ -52,8 +52,8 @@ def paths(
     """
     return ReportFigure(
         lambda: curves.paths(motion, path, deformation, many),
-        "Length of the path gone by each frame: free of what noise adds (full lines, band: one standard error) and as "
-        "measured (dotted). Left with the jitter of the stage, black: the field as a whole; right without its shift.",
+        "Length of the path gone by each frame (band: one standard error); dotted, where it differs: with what noise "
+        "adds. Left with the jitter of the stage, black: the field as a whole; right without its shift.",
         "Motion",
     )
 
@@ -83,7 +83,7 @@ def similarity(before: Mapping[int, ArrayLike], after: Mapping[int, ArrayLike]) 
     return ReportFigure(
         lambda: curves.similarity(before, after),
         "Structural similarity of neighbouring frames within each particle before and after alignment. Left: all "
-        "particles together; right: particle by particle, mean and standard deviation.",
+        "particles together; right: particle by particle, median and the middle 68 %.",
         "Alignment",
     )
 

@@ -263,7 +263,8 @@ def states_in_place(
                 "", (cx + factor * dx, cy + factor * dy), (cx, cy),
                 arrowprops={"arrowstyle": "-|>", "color": PALETTE[1], "linewidth": 1.6},
             )  # fmt: skip
-        ax.text(x, y, f"{p.number}", fontsize=9, weight="bold", color=INK, ha="left", va="bottom")
+        top = y + (inside[:, 0].min() if len(inside) else 0)
+        ax.text(cx, top - 1, f"{p.number}", fontsize=9, weight="bold", color=INK, ha="center", va="bottom")
     ax.set(xlim=(x0 - 4, x1 + 4), ylim=(y1 + 4, y0 - 8))
     if spacing:
         ax.set_aspect(spacing[0] / spacing[1])

@@ -12,24 +12,34 @@ from .. import _checks
 from ..errors import InputError
 from .blockwise import separate_blockwise
 from .contacts import contacts
+from .crystal import LAUE_GROUPS, disorientation, euler_angles, laue_operators, quaternions
+from .grains import Grains, grains, neighbour_angles
 from .monolayer import find_particles
 from .phase_blocks import phases_blockwise
 from .phases import PhaseEstimate, Phases, apply_phases, estimate_phases, phases
 from .separate import cut_particles, separate_particles
 
 __all__ = [
+    "LAUE_GROUPS",
     "METHODS",
+    "Grains",
     "PhaseEstimate",
     "Phases",
     "Segmentation",
     "apply_phases",
     "contacts",
     "cut_particles",
+    "disorientation",
     "estimate_phases",
+    "euler_angles",
     "find_particles",
+    "grains",
+    "laue_operators",
+    "neighbour_angles",
     "particles",
     "phases",
     "phases_blockwise",
+    "quaternions",
     "separate_blockwise",
     "separate_particles",
 ]

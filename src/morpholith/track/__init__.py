@@ -6,7 +6,7 @@ from .join import Joined, cut, join, motion_of, outlines_in, particle_table
 from .linking import detections, link, link_scans
 from .match import match_particles
 from .motion import motion_table, path_table
-from .register import Registered, register_particles
+from .registration import Registered, register
 from .similarity import series_ssim, ssim
 from .smoothing import Smoothed, smooth_motion
 from .volumes import Transform, register_volumes
@@ -33,7 +33,7 @@ __all__ = [
     "outlines_in",
     "particle_table",
     "path_table",
-    "register_particles",
+    "register",
     "register_volumes",
     "series_ssim",
     "smooth_motion",

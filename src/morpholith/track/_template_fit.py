@@ -159,7 +159,7 @@ def scores(windows, pixels, tiles, template, centre, motion, contrast, solution,
 
 
 @njit(cache=True, parallel=True)
-def aligned(coefficients, centre, motion, out):
+def aligned(coefficients, centre, motion, wanted, out):
     """Evaluate each frame's spline where its particle lies in the reference pose: the one interpolation there is.
 
     Parameters
@@ -167,6 +167,8 @@ def aligned(coefficients, centre, motion, out):
     coefficients : (F, H, W) float32
         Spline coefficients of each window.
     motion : (F, 4) float64
+    wanted : (h, w) bool
+        Pixels that are evaluated; the others stay NaN.
     out : (F, h, w) float32
         Filled; it has the particle's centre at `centre` as the windows have. NaN where a window does not reach.
     """
@@ -176,6 +178,9 @@ def aligned(coefficients, centre, motion, out):
         cos, sin, s = math.cos(motion[f, 2]), math.sin(motion[f, 2]), 1 + motion[f, 3]
         for i in range(height):
             for j in range(width):
+                if not wanted[i, j]:
+                    out[f, i, j] = np.nan
+                    continue
                 uy, ux = i - centre[0], j - centre[1]
                 y = s * (cos * uy - sin * ux) + centre[0] + motion[f, 0]
                 x = s * (sin * uy + cos * ux) + centre[1] + motion[f, 1]

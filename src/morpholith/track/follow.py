@@ -10,7 +10,7 @@ import numpy as np
 
 from .linking import MEASURED as SEEN
 from .linking import OUTSIDE, as_array, detections, link
-from .register import MEASURED, PREDICTED, REFUSED, Registered, in_pose, register_particles
+from .registration import MEASURED, PREDICTED, REFUSED, Registered, in_pose, register, windows_at
 from .smoothing import smooth_motion
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def follow(
     labels : (F, Y, X) int
         What was found in each frame.
     align : {"template", "mask"}
-        As `method` of `register_particles`.
+        As `method` of `register`.
     smooth : bool
         Let the frames tell about each other (`smooth_motion`); else every frame stands for itself.
     images : bool
@@ -82,8 +82,8 @@ def follow(
     Returns
     -------
     Followed
-        In the order of the positions, y then x. A frame whose evidence is weak is ``"refused"``: its position is the
-        prediction of the others.
+        In the order of the positions, y then x, without those that no frame lets measure. A frame whose evidence is
+        weak is ``"refused"``: its position is the prediction of the others.
     """
     tables = [detections(frame) for frame in labels]
     links = link(tables, images=list(stack) if images else None, shape=stack.shape[1:])
@@ -97,10 +97,11 @@ def follow(
     positions[gone["particle"].to_numpy() - 1, gone["frame"].to_numpy()] = np.nan
     masks = [_mask(tables, labels, seen[seen["particle"] == k + 1]) for k in range(len(positions))]
     whole = _uncut(tables, seen, found)
-    particles = register_particles(stack, positions, masks, found=found & whole, method=align)
+    particles = register(stack, positions, masks, found=found & whole, method=align)
     # slivers of what was cut badly have lost their outline by now
     least = [max(min_area_px, 0.4 * mask.sum()) for mask in masks]
     particles = [p for p, area in zip(particles, least, strict=True) if p.mask.sum() > area]
+    particles = [p for p in particles if (p.status == MEASURED).any()]
     return _smoothed(particles, stack.shape[1:], smooth)
 
 
@@ -190,7 +191,7 @@ def common_poses(templates: Sequence[np.ndarray], centres: np.ndarray, mask: np.
     series = np.full((len(templates), *size), np.nan, np.float32)
     for k, t in enumerate(templates):
         series[k, MARGIN : MARGIN + t.shape[0], MARGIN : MARGIN + t.shape[1]] = t
-    [found] = register_particles(series, np.asarray(centres)[None] + MARGIN, [mask])
+    [found] = register(series, np.asarray(centres)[None] + MARGIN, [mask])
     good = np.isfinite(found.centre_px).all(1)
     where = np.where(good[:, None], found.centre_px - MARGIN, centres)
     return [
@@ -235,13 +236,7 @@ def aligned_region(stack: np.ndarray, particle: Registered, shape: tuple[int, in
     good = np.isfinite(particle.centre_px).all(1)
     corner = np.zeros((len(stack), 2), int)
     corner[good] = np.rint(particle.centre_px[good] - middle).astype(int) - reach
-    windows = np.full((len(stack), shape[0] + 2 * reach, shape[1] + 2 * reach), np.nan, np.float32)
-    size = np.array(stack.shape[1:])
-    for f in np.flatnonzero(good):
-        low, high = np.clip(corner[f], 0, size), np.clip(corner[f] + windows.shape[1:], 0, size)
-        if (low < high).all():
-            (y0, x0), (y1, x1) = low - corner[f], high - corner[f]
-            windows[f, y0:y1, x0:x1] = stack[f, low[0] : high[0], low[1] : high[1]]
+    windows = windows_at(stack, corner, (shape[0] + 2 * reach, shape[1] + 2 * reach), good)
     motion = np.zeros((len(stack), 4))
     # in_pose puts the same centre in both pictures
     motion[good, :2] = particle.centre_px[good] - corner[good] - middle

@@ -11,7 +11,7 @@ import numpy as np
 from .follow import MARGIN, Followed, aligned_region, common_poses, in_common_pose
 from .linking import link_scans
 from .motion import motion_table
-from .register import MEASURED, PREDICTED, Registered
+from .registration import MEASURED, PREDICTED, Registered
 from .similarity import series_ssim
 
 if TYPE_CHECKING:

@@ -156,7 +156,9 @@ def _moments(value, weight, scan, window):
     return moments, rights
 
 
-def path_table(motion: pd.DataFrame, deformation: pd.DataFrame | None = None) -> pd.DataFrame:
+def path_table(
+    motion: pd.DataFrame, deformation: pd.DataFrame | None = None, *, smoothed: bool = False
+) -> pd.DataFrame:
     r"""Return how far each particle has gone in all by each frame, as measured and with the noise taken out.
 
     Parameters
@@ -166,6 +168,9 @@ def path_table(motion: pd.DataFrame, deformation: pd.DataFrame | None = None) ->
         refused frames are passed over in a straight line.
     deformation : DataFrame, optional
         ``Deformation.frames``: paths beyond its shift are given besides.
+    smoothed : bool
+        The positions were combined over frames (`smooth_motion`), which has taken their noise out, and with it steps
+        that are smaller: nothing more is taken off, and paths are rather too short.
 
     Returns
     -------
@@ -197,24 +202,27 @@ def path_table(motion: pd.DataFrame, deformation: pd.DataFrame | None = None) ->
         usable = np.isfinite(place).all(axis=1) & (rows["status"] != REFUSED).to_numpy()
         usable &= np.cumsum(measured) > 0
         part = pd.DataFrame({"particle": name, "frame": rows["frame"].to_numpy()})
-        part[["path_raw_px", "path_px", "sigma_px"]] = _path(place, sigma, usable)
+        part[["path_raw_px", "path_px", "sigma_px"]] = _path(place, sigma, usable, smoothed)
         if shift is not None:
             moved = shift.reindex(rows["frame"]).to_numpy()
             known = usable & np.isfinite(moved).all(axis=1)
             beyond = ["path_beyond_raw_px", "path_beyond_px", "sigma_beyond_px"]
-            part[beyond] = _path(place - moved, sigma, known)
+            part[beyond] = _path(place - moved, sigma, known, smoothed)
         parts.append(part)
     if parts:
         return pd.concat(parts, ignore_index=True)
     return pd.DataFrame({k: np.zeros(0) for k in ("particle", "frame", "path_raw_px", "path_px", "sigma_px")})
 
 
-def _path(place, sigma, usable):
+def _path(place, sigma, usable, smoothed):
     """Raw path, corrected path and its error (frame, 3), NaN before the first usable position."""
     step = np.linalg.norm(np.diff(place[usable], axis=0), axis=1)
     noise = np.hypot(sigma[usable][1:], sigma[usable][:-1])
-    variance = np.cumsum(length_variance(step, noise))
-    sums = np.stack([np.cumsum(step), np.cumsum(unbiased_length(step, noise)), np.sqrt(variance)], axis=1)
+    if smoothed:
+        clean, variance = np.where(np.isnan(noise), np.nan, step), noise**2
+    else:
+        clean, variance = unbiased_length(step, noise), length_variance(step, noise)
+    sums = np.stack([np.cumsum(step), np.cumsum(clean), np.sqrt(np.cumsum(variance))], axis=1)
     start = np.zeros((1, 3))
     start[:, 1:] = np.nan if len(noise) and np.isnan(noise).all() else 0.0
     sums = np.concatenate([start, sums])

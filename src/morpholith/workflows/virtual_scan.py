@@ -127,9 +127,11 @@ def scan(
     size = _pixels(shape)
     if min(size) < 16 or scans < 1 or n_energies < 1:
         raise InputError(
-            f"a scan needs --shape of at least 16 pixels, and at least one of --scans and --n-energies; got {shape}, "
-            f"{scans} and {n_energies}."
+            f"a scan needs --shape of at least 16 pixels, --scans and --n-energies of at least 1; got {shape}, {scans} "
+            f"and {n_energies}."
         )
+    if seed < 0:
+        raise InputError(f"--seed must not be negative, got {seed}.")
     if 2.0 * size[0] * size[1] * scans * n_energies > MOST_BYTES:
         raise InputError(
             f"{scans} scans of {n_energies} energies of {size[0]} x {size[1]} pixels take more than "
@@ -156,7 +158,7 @@ def scan(
 
 def _pixels(shape: float | tuple[float, float]) -> tuple[int, int]:
     y, x = (shape, shape) if isinstance(shape, int | float) else shape
-    if y != int(y) or x != int(x):
+    if y % 1 or x % 1 or not (abs(y) < 1e9 and abs(x) < 1e9):
         raise InputError(f"--shape must be whole numbers of pixels, got {y:g},{x:g}.")
     return int(y), int(x)
 
@@ -318,7 +320,7 @@ def _write_reference(path: Path, *, made: VirtualScan, state: float) -> None:
     e = np.arange(8200.0, 8600.05, 0.5)
     mu = made.params.chemistry.end_members(e)[int(state)]
     lines = "".join(f"{a:.1f} {b:.6f}\n" for a, b in zip(e, mu, strict=True))
-    path.write_text(f"# energy_ev mu; state {state:g} of a virtual scan\n{lines}")
+    path.write_text(f"# end member of state {state:g} of a virtual scan\n# energy_ev mu\n{lines}")
 
 
 def _figures(made: VirtualScan) -> dict[str, ReportFigure]:

@@ -64,6 +64,7 @@ def map_states(
     post_edge: str | None = None,
     order: int | None = None,
     margin: float = 2.0,
+    keep_background: bool = False,
     split: bool = False,
     energies: Path | None = None,
     flat: list[Path] | None = None,
@@ -97,6 +98,8 @@ def map_states(
         Of the post-edge polynomial, 0 to 2; chosen from its range unless given.
     margin
         Rim along the outline that enters no mean, px.
+    keep_background
+        Leave in every frame what lies around a particle; else its median is taken off, and with it drifts of the beam.
     split
         Of a scan that is not in particles: treat each connected region with signal as a particle.
     energies
@@ -116,7 +119,14 @@ def map_states(
 
     if not (np.isfinite(margin) and margin >= 0):
         raise InputError(f"`--margin` must be zero or more pixels, got {margin!r}.")
-    opened = _open(registered, energies=energies, flat=flat, dark=dark, dataset=dataset, pixel_size=pixel_size)
+    if seed < 0:
+        raise InputError(f"`--seed` must not be negative, got {seed}.")
+    if shift is not None and not np.isfinite(shift):
+        raise InputError(f"`--shift` must be a number of eV, got {shift!r}.")
+    opened = _open(
+        registered, energies=energies, flat=flat, dark=dark, dataset=dataset, pixel_size=pixel_size,
+        keep_background=keep_background,
+    )  # fmt: skip
     how = {"pre": _range(pre_edge, "--pre-edge"), "post": _range(post_edge, "--post-edge"), "order": order}
     stage("finding the edge")
     if isinstance(opened, Image):
@@ -136,7 +146,7 @@ def map_states(
 # --- what is mapped --------------------------------------------------------------------------------------
 
 
-def _open(path: Path, *, energies, flat, dark, dataset, pixel_size) -> Field | Image:
+def _open(path: Path, *, energies, flat, dark, dataset, pixel_size, keep_background) -> Field | Image:
     """Open a folder of registered particles, or else a scan."""
     from .. import read
 
@@ -145,24 +155,33 @@ def _open(path: Path, *, energies, flat, dark, dataset, pixel_size) -> Field | I
         unwanted = [name for name, value in given.items() if value is not None]
         if unwanted:
             raise InputError(f"{path} is registered already: {', '.join(unwanted)} would change nothing; leave it out.")
-        return _registered(path, pixel_size)
+        return _registered(path, pixel_size, keep_background)
     image = read.scan(path, energies=energies, flat=flat, dark=dark, dataset=dataset, pixel_size=pixel_size)
     if image.shape[image.axes.index("e")] < 2:
         raise InputError(f"{path} holds one frame; chemistry needs a scan over energies.")
     return image
 
 
-def _registered(path: Path, pixel_size: float | None) -> Field:
-    from .. import read
+def _registered(path: Path, pixel_size: float | None, keep_background: bool) -> Field:
+    from .. import measure, read
     from .._checks import positive
 
     found = read.registered(path)
     if not found.particles:
         raise InputError(f"{path} holds no registered particle; there is nothing to map.")
+    if found.motion is not None:
+        stack = next(iter(found.particles.values())).stack
+        rows, wanted = len(found.motion), len(found.particles) * stack.shape[0] * stack.shape[1]
+        if rows != wanted:
+            raise InputError(
+                f"{path / 'motion.csv'} has {rows} rows, {wanted} belong to its particles and frames: it was not "
+                "copied to the end; copy it again."
+            )
 
     def get(number):
         one = found.particles[number]
-        return one.stack, one.mask, one.corner_px
+        stack = one.stack if keep_background else measure.without_surroundings(one.stack, one.mask)
+        return stack, one.mask, one.corner_px
 
     spacing = found.spacing if found.scaled else None
     if pixel_size is not None:
@@ -422,7 +441,8 @@ def _result(found: Field, chemistry: Chemistry, mapped: Mapped, references, *, s
     if found.motion is not None:
         table, relation = measure.motion_and_chemistry(tables["particles"], found.motion, rng=rng)
         tables["particles"] = table
-        numbers |= {f"motion_{name}_correlation": q for name, q in relation.items()}
+        of_states = ("state", "spread") if not np.isfinite(chemistry.span) else ()
+        numbers |= {f"motion_{name}_correlation": q for name, q in relation.items() if name not in of_states}
     return Result(
         summary=numbers,
         tables=tables,
@@ -468,7 +488,7 @@ def _cautions(found: Field, chemistry: Chemistry, tables) -> Iterator[str]:
             "No reference spectra were given (--references): edge energies and white lines are mapped, the oxidation "
             "state is not, and its columns are empty."
         )
-    elif chemistry.scale.startswith("fraction"):
+    elif chemistry.scale.startswith("fraction") and len(chemistry.references) > 1:
         unknown = [r.name for r in chemistry.references if not np.isfinite(r.valence)]
         why = f"the oxidation state of {', '.join(unknown)} is unknown (--valence NAME=STATE)" if unknown else (
             "the references have the same oxidation state"

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ..errors import InputError
+from ..errors import InputError, InputWarning
 from ..image import Image, Quantity
 from ..progress import stage
 from ..results import ReportFigure, Result
@@ -110,16 +110,17 @@ def register(
         one = partial(_follow_scan, image=image, how=how, kept=kept)
         blocks.run(one, every, client=client, label="following particles")
         followed = [track.from_arrays(kept.get(f"scan_{t:04d}")) for t in every]
-        found = track.join(followed, n_energies=image.shape[-3])
-        if not found.numbers:
+        if not any(one.particles for one in followed):
             raise InputError(
                 f"no particle of at least {min_diameter:g} pixels was found in {image.provenance['path']}; try "
-                "--min-diameter or another --find, and see whether particles are brighter than what is around them."
+                "--min-diameter or another --find, and see whether particles are brighter than their surroundings and "
+                "lie whole in the field."
             )
+        found = track.join(followed, n_energies=image.shape[-3])
         region = partial(_cut_scan, image=image, found=found, kept=kept)
         blocks.run(region, every, client=client, label="aligning")
     stage("gathering numbers")
-    result = _result(found, image, kept, inflation=[f.inflation for f in followed], tiff=tiff)
+    result = _result(found, image, kept, inflation=[f.inflation for f in followed], smooth=not single_frames, tiff=tiff)
     return replace(result, inputs=files)
 
 
@@ -130,6 +131,8 @@ def _follow_scan(t: int, *, image: Image, how: dict, kept: Store) -> None:
     """Find, link and register the particles of one scan, unless that was done before."""
 
     def make():
+        from warnings import catch_warnings, simplefilter
+
         import numpy as np
 
         from .. import segment, track
@@ -139,10 +142,12 @@ def _follow_scan(t: int, *, image: Image, how: dict, kept: Store) -> None:
             stack, method=how["find"], min_diameter_px=how["min_diameter"], device=how["device"]
         )
         pooled = how["find"] == "pooled"
-        followed = track.follow(
-            stack, labels, align=how["align"], smooth=how["smooth"], images=not pooled,
-            min_area_px=0.8 * np.pi / 4 * how["min_diameter"] ** 2,
-        )  # fmt: skip
+        with catch_warnings():
+            simplefilter("ignore", InputWarning)  # scans without a particle are told of at the end, together
+            followed = track.follow(
+                stack, labels, align=how["align"], smooth=how["smooth"], images=not pooled,
+                min_area_px=0.8 * np.pi / 4 * how["min_diameter"] ** 2,
+            )  # fmt: skip
         return track.to_arrays(followed)
 
     kept.once(f"scan_{t:04d}", make)
@@ -180,7 +185,7 @@ class _Region:
 # --- what is told ------------------------------------------------------------------------------------------------
 
 
-def _result(found: Joined, image: Image, kept: Store, *, inflation: list[float], tiff: bool) -> Result:
+def _result(found: Joined, image: Image, kept: Store, *, inflation: list[float], smooth: bool, tiff: bool) -> Result:
     """Gather numbers, tables, aligned stacks and pictures."""
     import numpy as np
 
@@ -193,6 +198,7 @@ def _result(found: Joined, image: Image, kept: Store, *, inflation: list[float],
     deformation = track.decompose(
         found.gathered("centre_px") * measured[..., None], sigma_px=sigma, energies_ev=energies
     )
+    paths = _paths(motion, deformation, smooth)
     before, after = (_similarities(found, kept, kind) for kind in ("_before", ""))
     particles = track.particle_table(found, motion, after)
     files: dict[str, Callable[[Path], object]] = {}
@@ -210,13 +216,13 @@ def _result(found: Joined, image: Image, kept: Store, *, inflation: list[float],
         tables={
             "motion": motion,
             "particles": particles,
-            "paths": _paths(motion, deformation),
+            "paths": paths,
             "deformation": deformation.frames,
             "deformation_particles": deformation.particles,
         },
-        figures=_figures(found, image, kept, motion, deformation, before, after),
+        figures=_figures(found, image, kept, motion, paths, deformation, before, after),
         files=files,
-        warnings=[*image.warnings, *_cautions(motion, inflation)],
+        warnings=[*image.warnings, *_empty_scans(found), *_cautions(motion, inflation)],
         text={"How it was done": _how(image, inflation)},
         title="Particles of a working electrode, registered",
     )
@@ -251,6 +257,9 @@ def _numbers(motion: pd.DataFrame, deformation: Deformation, before, after, imag
     )
     moved = good.groupby("particle")[["dy_px", "dx_px"]].apply(lambda d: float(np.hypot(d.dy_px, d.dx_px).max()))
     frames, energies = deformation.frames, image.coordinates["e"]
+    strain = float(frames[["strain_yy", "strain_xx", "strain_xy"]].abs().max().max())
+    own = float(frames["residual_rms_px"].max())
+    lying = "no frame shows {} particles that are not in a line"
     return {
         "n_particles": Quantity(n, n=n, method="followed through at least one scan"),
         "n_frames": Quantity(len(motion) // max(n, 1), method="energies times scans"),
@@ -267,11 +276,11 @@ def _numbers(motion: pd.DataFrame, deformation: Deformation, before, after, imag
             float(moved.max()) if len(moved) else float("nan"), n=n, unit="px", method="from the first frame, any"
         ),
         "largest_strain": Quantity(
-            float(frames[["strain_yy", "strain_xx", "strain_xy"]].abs().max().max()), n=len(frames),
-            method="of the field as a whole, any component and frame",
+            strain, n=len(frames), method="of the field as a whole, any component and frame",
+            warning=None if strain == strain else f"not resolved: {lying.format('three')}",
         ),
         "own_motion_px": Quantity(
-            float(frames["residual_rms_px"].max()), n=len(frames), unit="px",
+            own, n=len(frames), unit="px", warning=None if own == own else f"not resolved: {lying.format('four')}",
             method="what single particles did beyond shift, rotation and strain: root mean square per axis, any frame",
         ),
         "energy_low_ev": Quantity(float(energies[0]), unit="eV", method=image.provenance["energies_from"]),
@@ -294,6 +303,11 @@ def _interval(values, method) -> Quantity:
     half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
     mean = float(values.mean())
     return Quantity(mean, low=mean - float(half), high=min(mean + float(half), 1.0), n=len(values), method=method)
+
+
+def _empty_scans(found: Joined) -> list[str]:
+    empty = [str(t) for t, scan in enumerate(found.scans) if not scan]
+    return [f"No particle was found in {len(empty)} of {len(found.scans)} scans ({', '.join(empty)})."] if empty else []
 
 
 def _cautions(motion: pd.DataFrame, inflation: list[float]) -> list[str]:
@@ -337,7 +351,9 @@ def _how(image: Image, inflation: list[float]) -> str:
 # --- pictures ----------------------------------------------------------------------------------------------------
 
 
-def _figures(found: Joined, image: Image, kept: Store, motion, deformation, before, after) -> dict[str, ReportFigure]:
+def _figures(
+    found: Joined, image: Image, kept: Store, motion, paths, deformation, before, after
+) -> dict[str, ReportFigure]:
     import numpy as np
 
     from ..report import motion as draw
@@ -348,7 +364,7 @@ def _figures(found: Joined, image: Image, kept: Store, motion, deformation, befo
     told = motion.assign(sigma_px=motion["sigma_position_px"])
     figures = {
         "particles": draw.overlay(_outlined(found, image), spacing=image.spacing),
-        "paths": draw.paths(told, _paths(motion, deformation), deformation.frames),
+        "paths": draw.paths(told, paths, deformation.frames),
         "velocities": draw.velocities(told, deformation.frames),
         "similarity": draw.similarity(before, after),
         "differences": draw.differences(ends, masks),
@@ -361,11 +377,12 @@ def _figures(found: Joined, image: Image, kept: Store, motion, deformation, befo
     return figures
 
 
-def _paths(motion, deformation):
+def _paths(motion, deformation, smooth):
     from .. import track
 
     # a path is a sum of moves: its noise is theirs
-    return track.path_table(motion.assign(sigma_px=motion["sigma_move_px"] / 2**0.5), deformation.frames)
+    moves = motion.assign(sigma_px=motion["sigma_move_px"] / 2**0.5)
+    return track.path_table(moves, deformation.frames, smoothed=smooth)
 
 
 def _outlined(found: Joined, image: Image) -> dict:
@@ -383,16 +400,17 @@ def _outlined(found: Joined, image: Image) -> dict:
 
 
 def _ends(found: Joined, kept: Store) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Return first and last frame of the first scan before and after alignment, for a dozen particles at most."""
+    """Return a particle's first scan before and after alignment, (e, y, x) each, for a dozen particles at most."""
     out = {}
-    for number in [n for n in found.numbers if n in found.scans[0]][:12]:
-        parts = kept.get("regions_0000", [f"{number}_before", f"{number}"])
+    for number in found.numbers[:12]:
+        t = next(t for t, scan in enumerate(found.scans) if number in scan)
+        parts = kept.get(f"regions_{t:04d}", [f"{number}_before", f"{number}"])
         out[number] = (parts[f"{number}_before"], parts[f"{number}"])
     return out
 
 
 def _montages(found: Joined, kept: Store, energies):
-    """Return the regions of the first scan side by side, before and after alignment, in at most sixty frames."""
+    """Return the regions of particles in their first scan, side by side, before and after, in at most sixty frames."""
     import numpy as np
 
     from ..report.film import montage

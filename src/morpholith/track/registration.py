@@ -24,8 +24,10 @@ from ..errors import InputError
 BAND = 8  # pixels outside the outline that take part: where its foot ends
 RIM_SEEN = 0.7  # share of the outline that must be in sight
 NEAR = 2  # pixels kept away from neighbours
+SPECK = 3  # pixels along an edge: a larger gap bends the mean around it
 MARGIN = 6  # pixels a window reaches beyond the band
 ROUNDS = 8
+ENOUGH = 40  # frames for the first templates
 CONVERGED = 0.1  # of a standard error, the mean move of a frame
 ANGLE_SD = np.deg2rad(5.0)
 BREATHING_SD = 0.03
@@ -85,7 +87,7 @@ class Registered:
     centre: np.ndarray
 
 
-def register_particles(
+def register(
     stack: np.ndarray,
     positions: np.ndarray,
     masks: Sequence[np.ndarray],
@@ -156,14 +158,18 @@ def register_particles(
 
 
 def _near_gaps(stack, reach) -> np.ndarray:
-    """Return (F, Y, X) where the rim of the field or a gap is within reach; wholly missing frames are no gap."""
+    """Return (F, Y, X) where the rim of the field or a gap is within reach.
+
+    Wholly missing frames are no gap, nor are single dead pixels: a mean lacks no side for them.
+    """
     from scipy import ndimage as ndi
 
     near = np.zeros(stack.shape, bool)
     near[:, :reach] = near[:, -reach:] = near[:, :, :reach] = near[:, :, -reach:] = True
     gaps = ~np.isfinite(stack)
     for f in np.flatnonzero(gaps.any((1, 2)) & ~gaps.all((1, 2))):
-        near[f] |= ndi.maximum_filter(gaps[f], 2 * reach + 1)
+        wide = ndi.binary_opening(gaps[f], np.ones((SPECK + 1, SPECK + 1)))
+        near[f] |= gaps[f] | ndi.maximum_filter(wide, 2 * reach + 1)
     return near
 
 
@@ -195,17 +201,17 @@ def _register(stack, guess, mask, found, *, raw, others, search_px, freedom, as_
     motion = np.zeros((len(stack), 4))
     corner[seen] = np.rint(guess[seen] - centre).astype(int)
     motion[seen, :2] = guess[seen] - centre - corner[seen]
-    windows = _cut(stack, corner, mask.shape, seen)
+    windows = windows_at(stack, corner, mask.shape, seen)
     seen &= np.isfinite(windows[:, mask]).mean(1) > 0.5
     state = _State(windows, mask, weight, centre, motion, seen, freedom)
     state.first_template(found & seen)
     if as_found:
-        return _of_the_mask(state, corner, guess, found & seen, _cut(raw, corner, mask.shape, seen))
+        return _of_the_mask(state, corner, guess, found & seen, windows_at(raw, corner, mask.shape, seen))
     lost = seen & ~found
     if lost.any():
         moved = _search(stack, corner, lost, state, reach=int(np.ceil(search_px)))
         corner[lost] += moved[lost]
-        state.windows[lost] = _cut(stack, corner, mask.shape, lost)[lost]
+        state.windows[lost] = windows_at(stack, corner, mask.shape, lost)[lost]
     state.pull_in()
     for _ in range(ROUNDS):
         step = state.refine(smooth=TEMPLATE_SMOOTH)
@@ -213,11 +219,11 @@ def _register(stack, guess, mask, found, *, raw, others, search_px, freedom, as_
         if (away[seen] != 0).any():
             corner += away
             state.motion[:, :2] -= away
-            state.windows = _cut(stack, corner, mask.shape, seen)
+            state.windows = windows_at(stack, corner, mask.shape, seen)
         if step < CONVERGED:
             break
         state.update_template()
-    return state.result(corner, _cut(raw, corner, mask.shape, seen))
+    return state.result(corner, windows_at(raw, corner, mask.shape, seen))
 
 
 def _of_the_mask(state, corner, guess, found, windows) -> Registered:
@@ -260,8 +266,21 @@ def _window(mask, others) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mask, weight.astype(np.uint8), centre
 
 
-def _cut(stack, corner, shape, which) -> np.ndarray:
-    """Return (F, h, w) windows of a stack; NaN beyond its rim and in frames not asked for."""
+def windows_at(stack: np.ndarray, corner: np.ndarray, shape: tuple[int, ...], which: np.ndarray) -> np.ndarray:
+    """Return windows of a stack, one a frame; NaN beyond its rim and in frames not asked for.
+
+    Parameters
+    ----------
+    stack : (F, Y, X) float32
+    corner : (F, 2) int
+        Where pixel (0, 0) of each window lies; may be outside.
+    shape : (int, int)
+    which : (F,) bool
+
+    Returns
+    -------
+    (F, h, w) float32
+    """
     windows = np.full((len(stack), *shape), np.nan, np.float32)
     size = stack.shape[1:]
     for f in np.flatnonzero(which):
@@ -286,6 +305,7 @@ class _State:
         self.plane = np.zeros((n, 3))
         self.template = np.zeros(mask.shape)
         self.pixels = np.argwhere(weight > 0)
+        self.near = _grown(weight > 0, 3)
         columns = -(-mask.shape[1] // TILE)
         tiles = self.pixels[:, 0] // TILE * columns + self.pixels[:, 1] // TILE
         self.tiles = np.unique(tiles, return_inverse=True)[1]
@@ -318,10 +338,7 @@ class _State:
         if not which.any():
             return
         # values taken for the coefficients of the spline: a blur of 0.6 px, which the template needs anyway
-        out = _posed(np.nan_to_num(self.windows[which]), self.motion[which], self.centre, self.mask.shape)
-        if np.isnan(self.windows[which]).any():
-            gaps = np.isnan(self.windows[which]).astype(np.float32)
-            out[_posed(gaps, self.motion[which], self.centre, self.mask.shape) > 0.01] = np.nan
+        out = _posed(self.windows[which], self.motion[which], self.centre, self.near)
         out -= _planes(self.plane[which], self.mask.shape, self.centre, self.reach)
         a, w = self.contrast[which].astype(np.float32), (1 / self.variance[which]).astype(np.float32)
         seen = np.isfinite(out).reshape(len(a), -1)
@@ -334,6 +351,12 @@ class _State:
         clear = np.abs(self.contrast) > 5 * self.contrast_se
         return self.seen & (clear if clear[self.seen].any() else np.isfinite(self.contrast_se))
 
+    def clearest(self, n) -> np.ndarray:
+        """Return the `n` usable frames of the best contrast over noise: enough for a template that is smoothed."""
+        which = self.usable()
+        clear = np.where(which, np.abs(self.contrast) / np.sqrt(self.variance), -np.inf)
+        return which & (clear >= np.sort(clear)[-min(n, len(clear))])
+
     # --- the motion -----------------------------------------------------------------------------------------
 
     def pull_in(self) -> None:
@@ -342,7 +365,7 @@ class _State:
         self.pixels = every[(every.sum(1) % 2 == 0) & (every[:, 0] % 2 == 0)]
         for smooth in (2.5, 1.5, 1.0):
             self.refine(smooth=smooth)
-            self.update_template()
+            self.update_template(self.clearest(ENOUGH))
         self.pixels = every
 
     def refine(self, *, smooth: float) -> float:
@@ -507,18 +530,26 @@ def in_pose(windows: np.ndarray, motion: np.ndarray, centre: np.ndarray, shape: 
         NaN where a missing pixel has a share, and where a window does not reach.
     """
     coefficients, holes = _coefficients(windows)
-    out = _posed(coefficients, motion, centre, shape)
+    every = np.ones(shape, bool)
+    out = _posed(coefficients, motion, centre, every)
     if holes.any():
-        out[_posed(holes.astype(np.float32), motion, centre, shape) > 0.01] = np.nan
+        out[_posed(holes.astype(np.float32), motion, centre, every) > 0.01] = np.nan
     return out
 
 
-def _posed(coefficients, motion, centre, shape) -> np.ndarray:
+def _posed(coefficients, motion, centre, wanted) -> np.ndarray:
+    """Return splines evaluated in the reference pose, at the pixels wanted; NaN where a coefficient is."""
     from ._template_fit import aligned
 
-    out = np.empty((len(coefficients), *shape), np.float32)
-    aligned(coefficients, centre, motion, out)
+    out = np.empty((len(coefficients), *wanted.shape), np.float32)
+    aligned(coefficients, centre, motion, wanted, out)
     return out
+
+
+def _grown(mask, reach) -> np.ndarray:
+    from scipy import ndimage as ndi
+
+    return ndi.distance_transform_edt(~mask) <= reach
 
 
 def _moves(errors, shared) -> np.ndarray:
@@ -606,6 +637,6 @@ def _search(stack, corner, which, state, *, reach) -> np.ndarray:
 
     shape = state.mask.shape
     moved = np.zeros((len(stack), 2), int)
-    large = _cut(stack, corner - reach, (shape[0] + 2 * reach, shape[1] + 2 * reach), which)
+    large = windows_at(stack, corner - reach, (shape[0] + 2 * reach, shape[1] + 2 * reach), which)
     moved[which] = best_offsets(large[which], state.template, state.weight.astype(float))[0] - reach
     return moved
