@@ -10,7 +10,7 @@ WINDOW, TEMPLATE = (37, 52), (19, 24)
 
 def _slow(window, template, weight):
     """Every offset in turn, in double precision."""
-    window = np.where(np.isfinite(window), window, np.nanmedian(window)).astype(float)
+    window = np.where(np.isfinite(window), window, np.nanmean(window)).astype(float)
     w = weight / weight.sum()
     t = template - (w * template).sum()
     out = np.zeros([a - b + 1 for a, b in zip(window.shape, template.shape, strict=True)])

@@ -11,7 +11,7 @@ def best_offsets(windows: np.ndarray, template: np.ndarray, weight: np.ndarray) 
     Parameters
     ----------
     windows : (F, H, W) float
-        NaN counts as the frame's median.
+        NaN counts as the frame's mean.
     template : (h, w) float
         Not larger than a window.
     weight : (h, w) float
@@ -26,8 +26,8 @@ def best_offsets(windows: np.ndarray, template: np.ndarray, weight: np.ndarray) 
     """
     from scipy import fft
 
-    if not len(windows):
-        return np.zeros((0, 2), np.int64), np.zeros(0)
+    if not len(windows) or not weight.sum() > 0:
+        return np.zeros((len(windows), 2), np.int64), np.zeros(len(windows))
     shape = windows.shape[1:]
     valid = tuple(n - m + 1 for n, m in zip(shape, template.shape, strict=True))
     size = [fft.next_fast_len(n, real=True) for n in shape]
@@ -53,11 +53,8 @@ def best_offsets(windows: np.ndarray, template: np.ndarray, weight: np.ndarray) 
 
 
 def _filled(windows):
-    """Return windows less their medians, gaps at zero."""
+    """Return windows less their means, gaps at zero."""
     good = np.isfinite(windows)
-    out = np.zeros_like(windows)
-    for f in range(len(windows)):
-        if good[f].any():
-            level = np.median(windows[f][good[f]])
-            out[f][good[f]] = windows[f][good[f]] - level
-    return out
+    filled = np.where(good, windows, 0)
+    count = np.maximum(good.sum((1, 2), keepdims=True), 1)
+    return np.where(good, filled - filled.sum((1, 2), keepdims=True, dtype=np.float64) / count, 0).astype(np.float32)

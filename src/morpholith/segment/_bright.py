@@ -54,7 +54,8 @@ def binned(frames, block) -> np.ndarray:
     pad = [(0, 0), (0, -height % block), (0, -width % block)]
     good = np.isfinite(frames)
     gaps = not good.all()
-    values = np.pad(np.where(good, frames, 0) if gaps else frames, pad)
+    values = np.where(good, frames, 0) if gaps else frames
+    values = np.pad(values, pad) if any(n for _, n in pad) else values
     shape = (n_frames, values.shape[1] // block, block, values.shape[2] // block, block)
     if gaps:
         count = np.pad(good, pad).reshape(shape).sum((2, 4), dtype=np.float32)

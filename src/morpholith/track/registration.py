@@ -317,7 +317,7 @@ class _State:
 
     def first_template(self, found) -> None:
         """Average the frames in which the particle was seen, the clearest counting most."""
-        if not found.any():
+        if not found.any() or not len(self.pixels):
             self.template = self.mask - self.mask.mean()
             return
         near = (self.weight > 0) & np.isfinite(self.windows[found]).all(0)
@@ -489,8 +489,8 @@ class _State:
         rim = (ndi.distance_transform_edt(~self.mask) > 2) & (self.weight > 0)
         core = ndi.distance_transform_edt(self.mask) > min(3.0, 0.3 * self.reach)
         with np.errstate(invalid="ignore"):
-            around = np.nanmedian(out[:, rim], axis=1)
-            height = np.nanmean(out[:, core], axis=1) - around
+            around = np.nan_to_num(_of_seen(np.nanmedian, out[:, rim]))
+            height = _of_seen(np.nanmean, out[:, core]) - around
         contrast[which] = height
         w = np.nan_to_num(height) / self.variance[which]
         good = np.isfinite(out)
@@ -543,6 +543,15 @@ def _posed(coefficients, motion, centre, wanted) -> np.ndarray:
 
     out = np.empty((len(coefficients), *wanted.shape), np.float32)
     aligned(coefficients, centre, motion, wanted, out)
+    return out
+
+
+def _of_seen(function, values) -> np.ndarray:
+    """Return a function of the finite values in each row; NaN for rows without any."""
+    out = np.full(len(values), np.nan)
+    some = np.isfinite(values).any(1)
+    if some.any():
+        out[some] = function(values[some], axis=1)
     return out
 
 
