@@ -298,7 +298,10 @@ def unseen():
     """Return frames of a virtual scan that no network has learned from, below and above the edge, and its truth."""
     from morpholith.specimens import Scan, scan
 
-    params = Scan.of("typical", shape=(230, 310), n_particles=5, energies_ev=(8250.0, 8353.0), diameter_px=(45, 80))
+    params = Scan.of(
+        "typical", shape=(230, 310), n_particles=5, energies_ev=(8250.0, 8353.0), diameter_px=(45, 80), contrast=0.65,
+        pre_edge=0.3, counts=700.0,
+    )  # fmt: skip
     made = scan(params, rng=training.VALIDATION + 7)
     return {
         "frames": np.stack([made.optical_density(0, e) for e in (0, 1)]),
