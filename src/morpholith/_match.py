@@ -26,6 +26,8 @@ def best_offsets(windows: np.ndarray, template: np.ndarray, weight: np.ndarray) 
     """
     from scipy import fft
 
+    from ._smooth import threads
+
     if not len(windows) or not weight.sum() > 0:
         return np.zeros((len(windows), 2), np.int64), np.zeros(len(windows))
     shape = windows.shape[1:]
@@ -35,11 +37,11 @@ def best_offsets(windows: np.ndarray, template: np.ndarray, weight: np.ndarray) 
     centred = w * (template - (w * template).sum())
     power = (w * (template - (w * template).sum()) ** 2).sum()
     pictures = _filled(np.asarray(windows, np.float32))
-    seen, squares = (fft.rfft2(p, size) for p in (pictures, pictures**2))
+    seen, squares = (fft.rfft2(p, size, workers=threads()) for p in (pictures, pictures**2))
     kernel, mask = (np.conj(fft.rfft2(k.astype(np.float32), size)) for k in (centred, w))
 
     def correlated(spectrum, with_):
-        return fft.irfft2(spectrum * with_, size)[:, : valid[0], : valid[1]].astype(float)
+        return fft.irfft2(spectrum * with_, size, workers=threads())[:, : valid[0], : valid[1]].astype(float)
 
     mean = correlated(seen, mask)
     variance = correlated(squares, mask) - mean**2

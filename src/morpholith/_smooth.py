@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import get_num_threads, njit, prange
 
 
 def local_mean(frames: np.ndarray, sigma: float) -> np.ndarray:
@@ -25,6 +25,11 @@ def local_mean(frames: np.ndarray, sigma: float) -> np.ndarray:
     radius = max(1, round((np.sqrt(4 * sigma**2 + 1) - 1) / 2))
     frames = np.ascontiguousarray(frames, np.float32)
     return _means(frames, radius)
+
+
+def threads() -> int:
+    """Return how many threads compiled loops may use here; other libraries should use no more."""
+    return get_num_threads()
 
 
 @njit(cache=True, parallel=True)

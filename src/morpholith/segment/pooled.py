@@ -56,7 +56,7 @@ def _add_passing(out, frames, min_diameter, number) -> None:
     from .._smooth import local_mean
 
     coarse = binned(frames, BIN)
-    level = coarse - background(coarse, min_diameter / BIN, block=4)
+    level = coarse - background(coarse, min_diameter / BIN, block=8)
     smooth = local_mean(level, 1.0)
     known = np.zeros(coarse.shape, bool)
     part = out[:, BIN // 2 :: BIN, BIN // 2 :: BIN] > 0
@@ -90,7 +90,7 @@ def frame_shifts(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     from scipy import fft
 
-    from .._smooth import local_mean
+    from .._smooth import local_mean, threads
 
     coarse = binned(frames, BIN)
     band = np.nan_to_num(local_mean(coarse, 1.5) - local_mean(coarse, 8.0))
@@ -102,13 +102,13 @@ def frame_shifts(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     power = band.std((1, 2))
     strength = np.where(noise > 0, power / np.maximum(noise, 1e-9), 0.0)
     size = [fft.next_fast_len(2 * n, real=True) for n in band.shape[1:]]
-    spectra = fft.rfft2((band - band.mean((1, 2), keepdims=True)).astype(np.float32), size)
+    spectra = fft.rfft2((band - band.mean((1, 2), keepdims=True)).astype(np.float32), size, workers=threads())
     shift = np.zeros((len(frames), 2))
     freq = [np.fft.fftfreq(size[0]), np.fft.rfftfreq(size[1])]
     start = int(np.argmax(strength))
     reference = spectra[start]
     for _ in range(2):
-        shift[:] = _peaks(fft.irfft2(spectra * np.conj(reference), size))
+        shift[:] = _peaks(fft.irfft2(spectra * np.conj(reference), size, workers=threads()))
         shift -= shift[start]
         weight = strength / np.maximum(power, 1e-12)
         # the turn of a shift is the product of one along each axis

@@ -41,7 +41,13 @@ def detections(labels: ArrayLike) -> pd.DataFrame:
     if labels.ndim != 2 or labels.dtype.kind not in "uib":
         raise InputError(f"labels must be whole numbers over (y, x); these are {labels.dtype} of {labels.ndim} axes.")
     y, x = np.nonzero(labels)
-    name, row = np.unique(labels[y, x].astype(np.int64), return_inverse=True)
+    value = labels[y, x].astype(np.int64)
+    count = np.bincount(value) if len(value) and 0 <= value.min() and value.max() < labels.size else None
+    if count is None:
+        name, row = np.unique(value, return_inverse=True)
+    else:  # small numbers need no sorting
+        name = np.flatnonzero(count)
+        row = (np.cumsum(count > 0) - 1)[value]
     area = np.bincount(row, minlength=len(name))
     edge = (y == 0) | (x == 0) | (y == labels.shape[0] - 1) | (x == labels.shape[1] - 1)
     return pd.DataFrame(

@@ -28,7 +28,7 @@ SPECK = 3  # pixels along an edge: a larger gap bends the mean around it
 MARGIN = 6  # pixels a window reaches beyond the band
 ROUNDS = 8
 ENOUGH = 40  # frames for the first templates
-CONVERGED = 0.1  # of a standard error, the mean move of a frame
+CONVERGED = 0.2  # of a standard error, the mean move of a frame; the next move would be a fifth of it
 ANGLE_SD = np.deg2rad(5.0)
 BREATHING_SD = 0.03
 MOTION = np.arange(4, 8)  # where the motion stands among the parameters
@@ -481,21 +481,20 @@ class _State:
         """Return the unfiltered template, 1 on the plateau and 0 around it, and every frame's optical density."""
         from scipy import ndimage as ndi
 
-        which = self.usable() & self.fitted
-        template, contrast = np.zeros(self.mask.shape), np.full(len(raw), np.nan)
-        if not which.any():
-            return template, contrast
-        out = in_pose(raw[which], self.motion[which], self.centre, self.mask.shape)
         rim = (ndi.distance_transform_edt(~self.mask) > 2) & (self.weight > 0)
         core = ndi.distance_transform_edt(self.mask) > min(3.0, 0.3 * self.reach)
-        with np.errstate(invalid="ignore"):
-            around = np.nan_to_num(_of_seen(np.nanmedian, out[:, rim]))
-            height = _of_seen(np.nanmean, out[:, core]) - around
-        contrast[which] = height
-        w = np.nan_to_num(height) / self.variance[which]
+        # a few pixels inside and outside of the outline, a part of a pixel of shift does not matter
+        around = np.nan_to_num(_of_seen(np.nanmedian, raw[:, rim]))
+        contrast = np.where(self.fitted, _of_seen(np.nanmean, raw[:, core]) - around, np.nan)
+        which = self.clearest(2 * ENOUGH) & self.fitted & np.isfinite(contrast)
+        if not which.any():
+            return np.zeros(self.mask.shape), contrast
+        out = in_pose(raw[which], self.motion[which], self.centre, self.mask.shape)
+        height = contrast[which].astype(np.float32)
+        w = height / self.variance[which].astype(np.float32)
         good = np.isfinite(out)
-        total = np.einsum("f,fij->ij", w * np.nan_to_num(height), good)
-        mean = np.einsum("f,fij->ij", w, np.where(good, out - around[:, None, None], 0))
+        total = np.einsum("f,fij->ij", w * height, good)
+        mean = np.einsum("f,fij->ij", w, np.where(good, out - around[which, None, None].astype(np.float32), 0))
         return np.where(total > 0, mean / np.where(total > 0, total, 1), 0.0), contrast
 
     def _verdict(self, errors) -> tuple[np.ndarray, np.ndarray]:
