@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from morpholith.measure import without_surroundings
+from morpholith.measure import change_with_depth, without_surroundings
 
 
 def _region(n=12, shape=(50, 64)):
@@ -47,3 +47,14 @@ def test_without_surroundings_to_speak_of_nothing_is_taken_off():
     np.testing.assert_array_equal(without_surroundings(clean + 0.4, full), clean + 0.4)
     empty = np.zeros_like(full)
     np.testing.assert_array_equal(without_surroundings(clean + 0.4, empty), clean + 0.4)
+
+
+def test_the_mean_of_a_graded_particle_depends_on_its_outline():
+    y, x = np.indices((41, 41))
+    radius = np.hypot(y - 20, x - 20)
+    inside, deeper = radius < 16, radius < 14
+    values = np.where(radius < 18, radius / 16, np.nan)
+    # the mean of r over a disc of radius R is 2 R / 3
+    assert change_with_depth(values, inside, deeper) == pytest.approx(2 / 3 * 2 / 16, rel=0.05)
+    assert change_with_depth(np.ones((41, 41)), inside, deeper) == 0
+    assert change_with_depth(values, inside, np.zeros_like(inside)) == 0

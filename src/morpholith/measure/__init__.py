@@ -44,7 +44,7 @@ from .state_map import SpectrumState, StateMap, shift_error, spectrum_state, sta
 from .state_summary import motion_and_chemistry, state_numbers
 from .summary import mean_and_sd
 from .surface3d import specific_surface
-from .surroundings import without_surroundings
+from .surroundings import change_with_depth, without_surroundings
 from .tables import condition_table, descriptor_correlations, for_file, trend_table
 from .texture import Bands, texture, texture_energy_raw
 from .thickness import local_thickness, thickness_summary
@@ -90,6 +90,7 @@ __all__ = [
     "absorption_edges",
     "budget_table",
     "cautions",
+    "change_with_depth",
     "choose_widths",
     "chord_lengths",
     "combine",

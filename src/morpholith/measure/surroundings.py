@@ -1,4 +1,4 @@
-"""What lies around a particle taken off its frames: beam, flat field and electrolyte drift from frame to frame."""
+"""What the outline of a particle decides: which pixels surround it, and what its mean owes to where it is drawn."""
 
 from __future__ import annotations
 
@@ -38,3 +38,22 @@ def without_surroundings(stack: np.ndarray, mask: np.ndarray, *, gap_px: float =
     if not seen.any():
         return stack
     return stack - np.where(seen, level, np.median(level[seen]))[..., None, None]
+
+
+def change_with_depth(values: np.ndarray, inside: np.ndarray, deeper: np.ndarray) -> float:
+    """Return by how much the mean of a map changes when the outline is drawn further in.
+
+    Parameters
+    ----------
+    values : (y, x) float
+        NaN does not count.
+    inside, deeper : (y, x) bool
+        Inside the one outline and the other.
+
+    Returns
+    -------
+    float
+        Not negative; 0 where either of them holds no value.
+    """
+    means = [values[m & np.isfinite(values)] for m in (inside, deeper)]
+    return abs(float(means[0].mean() - means[1].mean())) if all(len(m) for m in means) else 0.0

@@ -24,6 +24,7 @@ KEPT = ("state", "state_se", "edge", "edge_se", "white_line", "white_line_se")
 WHITE_LINE_SPAN_EV = 2.0  # between the white lines of Ni(II) and Ni(III) oxides
 SAMPLED_SCANS, SAMPLED_PIXELS = 4, 2000
 SECTION = "Chemistry"
+OUTLINE_PX = 1.5
 
 
 @dataclass(frozen=True)
@@ -352,12 +353,15 @@ def _describe(mapped: Mapped, maps: StateMap, number, scan, found: Field, chemis
     values, errors = (maps.free, maps.state_se) if states else (maps.white_line, maps.white_line_se)
     span = chemistry.span if states else WHITE_LINE_SPAN_EV
     shape = measure.state_pattern(values, errors, mask, span=span, margin_px=margin, noise_px=maps.noise_px)
-    inner = mask & (measure.depth_within(mask)[0] >= margin)
+    depth = measure.depth_within(mask)[0]
+    inner = mask & (depth >= margin)
     edge_sd, _ = measure.spread_beyond_noise(maps.edge[inner], maps.edge_se[inner], noise_px=maps.noise_px)
     white_sd, _ = measure.spread_beyond_noise(maps.white_line[inner], maps.white_line_se[inner], noise_px=maps.noise_px)
     e = whole.edges
     y, x = np.argwhere(mask).mean(0) + mapped.corners[number] if mask.any() else (np.nan, np.nan)
     blank = float("nan")
+    # the outline is known to a pixel or so: what that changes in the mean of a heterogeneous particle is an error too
+    rim = measure.change_with_depth(values, mask & (depth >= margin), mask & (depth >= margin + OUTLINE_PX))
     mapped.rows.append(
         {
             "particle": number, "scan": scan, "y_px": float(y), "x_px": float(x),
@@ -366,7 +370,7 @@ def _describe(mapped: Mapped, maps: StateMap, number, scan, found: Field, chemis
             "white_line_ev": float(e.white_line_ev[0]), "white_line_se_ev": float(e.white_line_se[0]),
             "white_line_sd_ev": white_sd, "white_line_height": float(e.height[0]),
             "state_mean": shape.mean if states else blank,
-            "state_se": max(shape.mean_se, whole.state_se) if states else blank,
+            "state_se": float(np.hypot(max(shape.mean_se, whole.state_se), rim)) if states else blank,
             "state_sd": shape.sd if states else blank, "state_sd_se": shape.sd_se if states else blank,
             "state_bulk": whole.state, "state_bulk_se": whole.state_se, "r_factor": whole.r_factor,
             "core_shell": shape.core_shell, "core_shell_se": shape.core_shell_se, "one_sided": shape.one_sided,
