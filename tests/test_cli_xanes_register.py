@@ -164,6 +164,32 @@ def test_rerun_does_it_again(result, tmp_path):
     assert (tmp_path / "again" / "motion.csv").read_bytes() == before
 
 
+def test_without_a_pixel_size_nothing_is_in_micrometres(scan, tmp_path, monkeypatch):
+    """A scale that nobody told is neither drawn nor written."""
+    from morpholith.report import pictures
+
+    drawn = []
+    bar = pictures.scale_bar
+    monkeypatch.setattr(
+        pictures, "scale_bar", lambda ax, spacing, **more: (drawn.append(spacing), bar(ax, spacing, **more))
+    )
+    image = read.scan(scan / "scan.h5")
+    tifffile.imwrite(tmp_path / "bare.tif", np.asarray(image.array[...]), photometric="minisblack")
+    np.savetxt(tmp_path / "energies.txt", image.coordinates["e"])
+    line = [str(tmp_path / "bare.tif"), "--energies", str(tmp_path / "energies.txt"), "--out", str(tmp_path / "r")]
+    assert main(["xanes", "register", *line]) == 0
+    assert drawn
+    assert set(drawn) == {None}
+    references = ["--references", str(scan / "references")]
+    assert main(["xanes", "map", str(tmp_path / "r"), *references, "--out", str(tmp_path / "m")]) == 0
+    for written in (
+        tmp_path / "r" / "aligned" / "particle_001_mask.tif",
+        tmp_path / "m" / "maps" / "particle_001_state.tif",
+    ):
+        with tifffile.TiffFile(written) as tiff:
+            assert "unit" not in (tiff.imagej_metadata or {})
+
+
 # --- bad input ---------------------------------------------------------------------------------------------------
 
 

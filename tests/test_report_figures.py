@@ -86,6 +86,18 @@ def test_scale_bar_of_known_length_and_bad_spacing():
         scale_bar(ax, -1)
 
 
+def test_without_a_pixel_size_bars_count_pixels():
+    """A length in micrometres would be a guess."""
+    ax = figure().subplots()
+    micrograph(ax, np.zeros((60, 80)), spacing=None)
+    [bar] = [a for a in ax.artists if hasattr(a, "txt_label")]
+    assert bar.txt_label.get_text() == "20 px"
+    known = figure().subplots()
+    micrograph(known, np.zeros((60, 80)), spacing=0.1)
+    [bar] = [a for a in known.artists if hasattr(a, "txt_label")]
+    assert bar.txt_label.get_text() == "2 µm"
+
+
 @pytest.mark.parametrize(
     ("at_most", "length"),
     [(25.0, 20), (19.99, 10), (5.0, 5), (4.99, 2), (0.5 - 1e-16, 0.5), (0.013, 0.01), (1e4, 1e4)],

@@ -24,7 +24,8 @@ def write_tiff(path: str | Path, image: Image) -> Path:
     path : path
         Written under another name first and then renamed, so that no half file is ever seen.
     image : Image
-        Axes ``"yx"``, ``"zyx"`` or ``"tyx"``. ImageJ knows uint8, uint16 and float32: truth values become 0
+        Axes ``"yx"``, ``"zyx"`` or ``"tyx"``. No scale is written where ``provenance["pixel_size_from"]`` is
+        ``"none"``. ImageJ knows uint8, uint16 and float32: truth values become 0
         and 255, other integers uint16 where they fit (labels do) and else float32 where that is exact, and
         float64 loses digits to float32. Volumes and series are taken a slice at a time. Over 2 GB the file is
         a BigTIFF with an OME header, because ImageJ's own header ends there; Fiji opens it through
@@ -64,9 +65,11 @@ def write_tiff(path: str | Path, image: Image) -> Path:
 
 
 def _scale_told(image, *, big) -> dict[str, Any]:
-    """Return the options of the writer that tell ImageJ, or OME, how large a voxel is."""
+    """Return the options of the writer that tell ImageJ, or OME, how large a voxel is, where that is known."""
     y, x = image.spacing[-2:]
     metadata: dict[str, Any] = {"axes": image.axes.upper()}
+    if image.provenance.get("pixel_size_from") == "none":
+        return {"metadata": metadata}
     if big:
         sizes = dict(zip([a for a in image.axes.upper() if a in "ZYX"], image.spacing, strict=True))
         for axis, size in sizes.items():

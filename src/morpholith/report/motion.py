@@ -25,8 +25,8 @@ def overlay(frames: Mapping[str, tuple[ArrayLike, ArrayLike]], *, spacing: Any) 
     ----------
     frames : mapping of str to (image, labels)
         Up to six, by their titles (``"8333.0 eV"``), across the edge; ``(y, x)`` each, labels are the numbers.
-    spacing : float or (float, float)
-        Pixel size in um, (y, x).
+    spacing : float, (float, float) or None
+        Pixel size in um, (y, x); None where it is not known.
     """
     return ReportFigure(
         lambda: maps.overlay(dict(itertools.islice(frames.items(), 6)), spacing),
@@ -104,8 +104,8 @@ def trajectories(
         As of `track.motion_table`, ``Deformation.frames``: its shift is taken off in the right panel.
     image : (y, x) array
         A frame to draw on.
-    spacing : float or (float, float)
-        Pixel size in um, (y, x).
+    spacing : float, (float, float) or None
+        Pixel size in um, (y, x); None where it is not known.
     magnified : float, optional
         How much longer the ways are drawn than they are; a round factor that fits the spacing unless given.
     """
@@ -166,8 +166,8 @@ def residual_map(
         ``Deformation.particles``.
     image : (y, x) array
         A frame to draw on.
-    spacing : float or (float, float)
-        Pixel size in um, (y, x).
+    spacing : float, (float, float) or None
+        Pixel size in um, (y, x); None where it is not known.
     frames : sequence of int, optional
         Averaged; the last tenth unless given.
     """

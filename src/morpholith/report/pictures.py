@@ -46,8 +46,8 @@ def micrograph(ax: Axes, array: np.ndarray, *, spacing, title: str = "") -> None
     array : (y, x) array
         Grey values span from black to white between the 0.5th and the 99.5th percentile, so that a
         few charged pixels do not darken the rest. NaN is drawn white.
-    spacing : float or (float, float)
-        Pixel size in um, (y, x).
+    spacing : float, (float, float) or None
+        Pixel size in um, (y, x); None where it is not known: the scale bar then counts pixels.
     title : str
     """
     array = np.asarray(array)
@@ -55,13 +55,13 @@ def micrograph(ax: Axes, array: np.ndarray, *, spacing, title: str = "") -> None
     shown = _thinned(array, step)
     low, high = _grey_limits(shown)
     ny, nx = (n * step for n in shown.shape)
-    dy, dx = check_spacing(spacing, 2)
+    dy, dx = (1.0, 1.0) if spacing is None else check_spacing(spacing, 2)
     ax.imshow(shown, cmap="gray", vmin=low, vmax=high, extent=(-0.5, nx - 0.5, ny - 0.5, -0.5), aspect=dy / dx)
     ax.set(xticks=[], yticks=[], xlim=(-0.5, array.shape[1] - 0.5), ylim=(array.shape[0] - 0.5, -0.5))
     ax.spines[:].set_visible(False)
     if title:
         ax.set_title(title)
-    scale_bar(ax, (dy, dx))
+    scale_bar(ax, spacing)
 
 
 def _thinned(array: np.ndarray, step: int) -> np.ndarray:
@@ -95,8 +95,8 @@ def scale_bar(ax: Axes, spacing, *, length_um: float | None = None, where: str =
     ----------
     ax : Axes
         Its x axis counts pixels.
-    spacing : float or (float, float)
-        Pixel size in um, (y, x).
+    spacing : float, (float, float) or None
+        Pixel size in um, (y, x); None where it is not known: the bar then counts pixels.
     length_um : float, optional
         A round length (1, 2 or 5 times a power of ten) of up to a quarter of the width unless given.
     where : str
@@ -105,12 +105,12 @@ def scale_bar(ax: Axes, spacing, *, length_um: float | None = None, where: str =
     Returns
     -------
     float
-        Its length in um.
+        Its length in um, or in pixels.
     """
     from matplotlib.font_manager import FontProperties
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-    _, dx = check_spacing(spacing, 2)
+    dx = 1.0 if spacing is None else check_spacing(spacing, 2)[1]
     left, right = ax.get_xlim()
     width_px = abs(right - left)
     bottom, top = ax.get_ylim()
@@ -118,7 +118,7 @@ def scale_bar(ax: Axes, spacing, *, length_um: float | None = None, where: str =
     bar = AnchoredSizeBar(
         ax.transData,
         length / dx,
-        length_text(length),
+        f"{length:g} px" if spacing is None else length_text(length),
         where,
         pad=0.45,
         sep=3,

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..image import Quantity
 from .look import INK, MUTED, PALETTE, figure
-from .pictures import scale_bar
+from .pictures import round_length, scale_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,12 +103,8 @@ def _map(ax: Axes, array, mask, *, cmap, ends, spacing):
     _outline(ax, mask)
     ax.set(xlim=(-0.5, array.shape[1] - 0.5), ylim=(array.shape[0] - 0.5, -0.5))
     ax.spines[:].set_visible(False)
-    if spacing:
-        ax.set(xticks=[], yticks=[])
-        scale_bar(ax, spacing)
-    else:
-        ax.tick_params(labelsize=6, length=2)
-        ax.set_xlabel("px", fontsize=7, labelpad=1)
+    ax.set(xticks=[], yticks=[])
+    scale_bar(ax, spacing)
     return shown
 
 
@@ -250,7 +246,7 @@ def states_in_place(
     ax = fig.subplots()
     drawn = None
     longest = max((float(np.hypot(*v)) for v in moved.values() if np.isfinite(v).all()), default=0.0)
-    factor = _round(0.12 * width / longest) if 0 < longest < 0.12 * width else 1.0
+    factor = round_length(0.12 * width / longest) if 0 < longest < 0.12 * width else 1.0
     for p in panels:
         y, x = p.corner_px
         extent = (x - 0.5, x + p.values.shape[1] - 0.5, y + p.values.shape[0] - 0.5, y - 0.5)
@@ -266,23 +262,14 @@ def states_in_place(
         top = y + (inside[:, 0].min() if len(inside) else 0)
         ax.text(cx, top - 1, f"{p.number}", fontsize=9, weight="bold", color=INK, ha="center", va="bottom")
     ax.set(xlim=(x0 - 4, x1 + 4), ylim=(y1 + 4, y0 - 8))
-    if spacing:
-        ax.set_aspect(spacing[0] / spacing[1])
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
-        scale_bar(ax, spacing)
-    else:
-        ax.set(aspect="equal", xlabel="x (px)", ylabel="y (px)")
+    ax.set(aspect=spacing[0] / spacing[1] if spacing else "equal", xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    scale_bar(ax, spacing)
     if longest > 0:
         ax.set_title(f"arrows: motion against the field, {factor:g} times as long", fontsize=9)
     if drawn is not None:
         fig.colorbar(drawn, ax=ax, label=label, shrink=0.8, pad=0.01)
     return fig
-
-
-def _round(value: float) -> float:
-    power = 10.0 ** math.floor(math.log10(value))
-    return max(m * power for m in (1, 2, 5) if m * power <= value * (1 + 1e-9))
 
 
 def motion_and_state(table, correlations: Mapping[str, Quantity], *, columns: Mapping[str, str]) -> Figure:

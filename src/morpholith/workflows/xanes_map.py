@@ -475,7 +475,9 @@ def _save(path: Path, *, array, spacing) -> None:
     from ..read import write_tiff
 
     one = len(array) == 1
-    write_tiff(path, Image(array[0] if one else array, "yx" if one else "tyx", spacing or (1.0, 1.0)))
+    origin = {} if spacing else {"pixel_size_from": "none"}
+    image = Image(array[0] if one else array, "yx" if one else "tyx", spacing or (1.0, 1.0), provenance=origin)
+    write_tiff(path, image)
 
 
 def _reference_files(references: Path | None) -> list[Path]:

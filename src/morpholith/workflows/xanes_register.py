@@ -206,7 +206,7 @@ def _result(found: Joined, image: Image, kept: Store, *, inflation: list[float],
         mask = found.masks[number]
         files |= read.aligned_files(
             number, cast(Any, _Region(kept, number, (len(found.scans), len(energies), *mask.shape))), mask,
-            corner_px=found.corner_px(number), spacing=image.spacing if _scaled(image) else None,
+            corner_px=found.corner_px(number), spacing=_spacing(image),
             energies_ev=energies, tiff=tiff,
         )  # fmt: skip
     files["energies.txt"] = lambda path: np.savetxt(path, energies, fmt="%.4f", header="eV")
@@ -228,8 +228,9 @@ def _result(found: Joined, image: Image, kept: Store, *, inflation: list[float],
     )
 
 
-def _scaled(image: Image) -> bool:
-    return image.provenance["pixel_size_from"] != "none"
+def _spacing(image: Image) -> tuple[float, ...] | None:
+    """Return the pixel size; None where nobody told it."""
+    return None if image.provenance["pixel_size_from"] == "none" else image.spacing
 
 
 def _similarities(found: Joined, kept: Store, kind: str) -> dict[int, np.ndarray]:
@@ -361,17 +362,18 @@ def _figures(
     first = np.asarray(image.array[0, -1] if image.axes == "teyx" else image.array[-1], np.float32)
     ends = _ends(found, kept)
     masks = {number: found.masks[number] for number in ends}
+    spacing = _spacing(image)
     told = motion.assign(sigma_px=motion["sigma_position_px"])
     figures = {
-        "particles": draw.overlay(_outlined(found, image), spacing=image.spacing),
+        "particles": draw.overlay(_outlined(found, image), spacing=spacing),
         "paths": draw.paths(told, paths, deformation.frames),
         "velocities": draw.velocities(told, deformation.frames),
         "similarity": draw.similarity(before, after),
         "differences": draw.differences(ends, masks),
         "sigma": draw.sigmas(told),
-        "trajectories": draw.trajectories(told, deformation.frames, image=first, spacing=image.spacing),
+        "trajectories": draw.trajectories(told, deformation.frames, image=first, spacing=spacing),
         "deformation": draw.strains(deformation.frames),
-        "residuals": draw.residual_map(told, deformation.particles, image=first, spacing=image.spacing),
+        "residuals": draw.residual_map(told, deformation.particles, image=first, spacing=spacing),
     }
     figures["film"] = _moving(found, kept, image.coordinates["e"])
     return figures
