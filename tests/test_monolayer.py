@@ -269,3 +269,20 @@ def test_few_and_small_frames(shape):
         out = find_particles(np.random.default_rng(9).normal(0, 0.1, shape), method=method)
         assert out.shape == shape
         assert not out.any()
+
+
+def test_the_networks_of_the_paper_outline_a_particle_that_the_field_cuts():
+    """The Dual U-Net is shown squares with the particle in the middle, also where half of one lies outside."""
+    made = specimens.scan(
+        specimens.Scan.of("easy", shape=(200, 240), n_particles=3, diameter_px=(56.0, 60.0), debris=0), rng=4
+    )
+    frame, labels = made.optical_density(0, 120), made.labels(0, 120)
+    rows = np.flatnonzero((labels == 1).any(1))
+    cut = (rows[0] + rows[-1]) // 2 - 5  # five rows more than half of it are left
+    found = find_particles(frame[None, cut:], method="cyclegan")[0]
+    for number in np.unique(labels[cut:])[1:]:
+        truth = labels[cut:] == number
+        if truth.sum() < 500:
+            continue
+        overlap = max(((found == k) & truth).sum() / ((found == k) | truth).sum() for k in range(1, found.max() + 1))
+        assert overlap > 0.85

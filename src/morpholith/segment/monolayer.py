@@ -11,6 +11,7 @@ from ._bright import background, bright, separated
 from .pooled import pooled
 
 Method = Literal["pooled", "classical", "cyclegan", "supervised"]
+ROI = 1.6  # edge of the square around a particle that the Dual U-Net is shown, in sizes of the particle
 METHODS = ("pooled", "classical", "cyclegan", "supervised")
 
 
@@ -89,25 +90,32 @@ def _learned(frames, min_diameter, method, device) -> np.ndarray:
 
 
 def _refined(frames, labels, device) -> np.ndarray:
-    """Draw each particle's outline anew by the Dual U-Net, in a window around it."""
+    """Draw each particle's outline anew by the Dual U-Net, in a square around it as it was trained on."""
     from scipy import ndimage as ndi
-
-    from ..nets import outlines
 
     out = np.zeros_like(labels)
     for f in range(len(frames)):
-        for number, box in enumerate(ndi.find_objects(labels[f].astype(np.int32)), start=1):
-            if box is None:
-                continue
-            grown = tuple(
-                slice(max(s.start - 12, 0), min(s.stop + 12, n)) for s, n in zip(box, frames.shape[1:], strict=True)
-            )
-            inside = np.nan_to_num(outlines.refine(frames[(f, *grown)][None], device=device)[0]) > 0.5
-            parts, _ = ndi.label(inside)
-            here = parts[labels[(f, *grown)] == number]
-            if not (here > 0).any():
-                continue
-            largest = np.argmax(np.bincount(here[here > 0]))
-            free = out[(f, *grown)] == 0
-            out[(f, *grown)][(parts == largest) & free] = number
+        boxes = ndi.find_objects(labels[f].astype(np.int32))
+        for number, box in enumerate(boxes, start=1):
+            if box is not None:
+                inside = _outlined_anew(frames[f], box, device) & (out[f] == 0)
+                pieces, _ = ndi.label(inside)
+                here = pieces[(labels[f] == number) & inside]
+                if len(here):
+                    out[f][pieces == np.argmax(np.bincount(here))] = number
+    return out
+
+
+def _outlined_anew(frame, box, device) -> np.ndarray:
+    """Return (Y, X) bool, where the Dual U-Net sees the particle in the middle of a box; what lies beyond is unseen."""
+    from ..nets import outlines
+
+    edge = round(ROI * max(s.stop - s.start for s in box))
+    low = [(s.start + s.stop - edge) // 2 for s in box]
+    kept = tuple(slice(max(a, 0), min(a + edge, n)) for a, n in zip(low, frame.shape, strict=True))
+    within = tuple(slice(s.start - a, s.stop - a) for s, a in zip(kept, low, strict=True))
+    region = np.full((edge, edge), np.nan, np.float32)
+    region[within] = frame[kept]
+    out = np.zeros(frame.shape, bool)
+    out[kept] = (np.nan_to_num(outlines.refine(region[None], device=device)[0]) > 0.5)[within]
     return out
