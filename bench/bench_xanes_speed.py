@@ -45,7 +45,7 @@ def child(folder, find):
     how = {} if find == "pooled" else {"align": "mask", "smooth": False}
     followed = track.follow(stack, labels, images=find != "pooled", **how)
     marks.append(time.perf_counter())
-    motion = track.motion_of(track.join([followed], n_energies=len(stack)), image.coordinates["e"])
+    motion = track.motion_of(track.join([followed]), image.coordinates["e"])
     motion.to_csv(folder / "motion.csv", index=False)
     marks.append(time.perf_counter())
     print(json.dumps(dict(zip(("read", "find", "follow", "motion"), np.diff(marks).tolist(), strict=True))))

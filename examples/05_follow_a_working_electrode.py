@@ -36,7 +36,7 @@ def main() -> None:
     followed = track.follow(
         stack, labels
     )  # linked, registered to one template each, smoothed as far as they are smooth
-    found = track.join([followed], n_energies=len(ev))  # several scans would be joined here
+    found = track.join([followed])  # several scans would be joined here
     motion = track.motion_of(found, ev)
     good = motion[motion["status"] == "measured"]
     print(good[["particle", "energy_ev", "y_px", "x_px", "dy_px", "dx_px", "sigma_px"]].head(6).to_string(index=False))

@@ -209,7 +209,7 @@ def test_the_same_particles_have_the_same_numbers(two_scans):
     rng = np.random.default_rng(5)
     for order in (np.arange(4), rng.permutation(4), np.array([3, 2, 1, 0])):
         shuffled = replace(found[1], particles=[found[1].particles[k] for k in order])
-        joined = join([found[0], shuffled], n_energies=N)
+        joined = join([found[0], shuffled])
         assert joined.numbers == [1, 2, 3, 4]
         for number in joined.numbers:
             a, b = (s[number].centre_px for s in joined.scans)
@@ -223,7 +223,7 @@ def test_the_same_particles_have_the_same_numbers(two_scans):
 def _pair(two_scans, number):
     """The two scans of a particle in one pose, its body, and the truth of both."""
     first, second, found = two_scans
-    joined = join(found, n_energies=N)
+    joined = join(found)
     parts = [s[number] for s in joined.scans]
     k = _who(found[0], first[2])[number - 1]
     return joined, parts, k, (first[2], second[2])
@@ -245,7 +245,7 @@ def test_motion_between_scans_is_that_of_the_body(two_scans, number):
 
 def test_regions_of_both_scans_coincide(two_scans):
     first, second, found = two_scans
-    joined = join(found, n_energies=N)
+    joined = join(found)
     regions = [cut(s[0], joined, t) for t, s in enumerate((first, second))]
     for number in joined.numbers:
         mask = joined.masks[number]
@@ -262,7 +262,7 @@ def test_regions_of_both_scans_coincide(two_scans):
 
 def test_alignment_makes_neighbouring_frames_more_alike(two_scans):
     first, _, found = two_scans
-    joined = join(found, n_energies=N)
+    joined = join(found)
     parts = cut(first[0], joined, 0)
     for number in joined.numbers:
         after, before = parts[f"{number}_ssim"], parts[f"{number}_ssim_before"]
@@ -277,7 +277,7 @@ def test_a_particle_that_one_scan_lacks():
     first, second = _scan(rng), _scan(rng, missing=(2,))
     found = [follow(s[0], s[1]) for s in (first, second)]
     assert [len(f.particles) for f in found] == [4, 3]
-    joined = join(found, n_energies=N)
+    joined = join(found)
     assert joined.numbers == [1, 2, 3, 4]
     lacking = [n for n in joined.numbers if n not in joined.scans[1]]
     assert len(lacking) == 1
@@ -285,7 +285,7 @@ def test_a_particle_that_one_scan_lacks():
     where = np.nanmean(joined.gathered("centre_px")[row, :N], axis=0)
     assert where == pytest.approx(first[2]["centre"][2].mean(0), abs=0.5)
     assert np.isnan(joined.gathered("centre_px")[row, N:]).all()
-    assert (joined.gathered("status")[row, N:] == "predicted").all()
+    assert (joined.gathered("status", missing="predicted")[row, N:] == "predicted").all()
     energies = np.linspace(8200, 8600, N)
     motion = motion_of(joined, energies)
     rows = motion[(motion["particle"] == lacking[0]) & (motion["scan"] == 1)]
@@ -295,7 +295,7 @@ def test_a_particle_that_one_scan_lacks():
 
 def test_the_table_of_motion(two_scans):
     _, _, found = two_scans
-    joined = join(found, n_energies=N)
+    joined = join(found)
     energies = np.linspace(8200, 8600, N)
     motion = motion_of(joined, energies)
     assert len(motion) == 4 * 2 * N
@@ -323,7 +323,7 @@ def test_the_table_of_motion(two_scans):
 
 def test_the_table_of_particles(two_scans):
     first, second, found = two_scans
-    joined = join(found, n_energies=N)
+    joined = join(found)
     motion = motion_of(joined, np.linspace(8200, 8600, N))
     ssim = {}
     parts = [cut(s[0], joined, t) for t, s in enumerate((first, second))]
@@ -348,10 +348,10 @@ def test_the_table_of_particles(two_scans):
 def test_no_particles_in_any_scan():
     with pytest.warns(InputWarning, match="nothing to link"):
         none = follow(np.zeros((6, *FIELD), np.float32), [np.zeros(FIELD, int)] * 6)
-    one = join([none], n_energies=6)
+    one = join([none])
     assert one.numbers == []
     with pytest.warns(InputWarning, match="nothing to link"):
-        assert join([none, none], n_energies=6).numbers == []
+        assert join([none, none]).numbers == []
 
 
 def test_one_template_alone_is_its_own_pose():

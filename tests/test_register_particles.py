@@ -6,7 +6,9 @@ from _lumps import Lump, centres, drawn, grey_centres, series
 
 from morpholith import specimens
 from morpholith.errors import InputError
-from morpholith.track.registration import in_pose, outline, register
+from morpholith.track.outline import outline
+from morpholith.track.registration import register
+from morpholith.track.windows import in_pose
 
 FIELD = (84, 112)  # not square: swapped axes cannot pass
 LUMP = Lump()

@@ -10,8 +10,9 @@ import numpy as np
 
 from .linking import MEASURED as SEEN
 from .linking import OUTSIDE, as_array, detections, link
-from .registration import MEASURED, PREDICTED, REFUSED, Registered, in_pose, register, windows_at
+from .registration import MEASURED, PREDICTED, REFUSED, Registered, register
 from .smoothing import smooth_motion
+from .windows import in_pose, turned, windows_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,16 +203,12 @@ def common_poses(templates: Sequence[np.ndarray], centres: np.ndarray, mask: np.
 
 def in_common_pose(particle: Registered, pose: Pose) -> Registered:
     """Return a particle's motion as that of the template all scans share."""
-    turned = np.deg2rad(particle.angle_deg)
-    size = 1 + particle.breathing
-    offset = pose.centre_px - particle.centre
-    cos, sin = np.cos(turned), np.sin(turned)
-    moved = np.stack([cos * offset[0] - sin * offset[1], sin * offset[0] + cos * offset[1]], 1) * size[:, None]
+    moved = turned(pose.centre_px - particle.centre, particle.angle_deg, particle.breathing)
     return replace(
         particle,
         centre_px=particle.centre_px + moved,
         angle_deg=particle.angle_deg + pose.angle_deg,
-        breathing=size * (1 + pose.breathing) - 1,
+        breathing=(1 + particle.breathing) * (1 + pose.breathing) - 1,
     )
 
 

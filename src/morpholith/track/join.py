@@ -28,26 +28,24 @@ class Joined:
         For each scan, what was followed by the number of the particle, in the pose that all scans share.
     masks : mapping of int to (h, w) bool array
         Outline in that pose; its centroid lies in the middle of the region.
-    n_energies : int
     """
 
     scans: list[dict[int, Registered]]
     masks: dict[int, np.ndarray]
-    n_energies: int
 
     @property
     def numbers(self) -> list[int]:
         """Numbers of the particles, ascending from 1."""
         return sorted(self.masks)
 
-    def gathered(self, name: str) -> np.ndarray:
-        """Return a field of `Registered` as (N, T * E, ...); NaN (or "predicted") where a scan lacks a particle."""
+    def gathered(self, name: str, *, missing: float | str = np.nan) -> np.ndarray:
+        """Return a field of `Registered` as (N, T * E, ...); what is `missing` where a scan lacks a particle."""
         rows = []
         for number in self.numbers:
             parts = [getattr(scan[number], name) if number in scan else None for scan in self.scans]
             like = next(p for p in parts if p is not None)
-            missing = np.full(like.shape, PREDICTED if like.dtype == object else np.nan, like.dtype)
-            rows.append(np.concatenate([missing if p is None else p for p in parts]))
+            blank = np.full(like.shape, missing, like.dtype)
+            rows.append(np.concatenate([blank if p is None else p for p in parts]))
         return np.array(rows)
 
     def corner_px(self, number: int) -> tuple[float, float]:
@@ -60,14 +58,13 @@ class Joined:
         return float("nan"), float("nan")
 
 
-def join(scans: Sequence[Followed], *, n_energies: int) -> Joined:
+def join(scans: Sequence[Followed]) -> Joined:
     """Find the same particles in several scans and bring each to the pose of the first that shows it.
 
     Parameters
     ----------
     scans : sequence of Followed
-    n_energies : int
-        Frames of each scan.
+        As many frames each.
     """
     rows = link_scans([scan.table() for scan in scans]) if len(scans) > 1 else None
     which: list[dict[int, int]] = [{} for _ in scans]
@@ -87,7 +84,7 @@ def join(scans: Sequence[Followed], *, n_energies: int) -> Joined:
         for t, particle, pose in zip(there, found, poses, strict=True):
             out[t][number] = in_common_pose(particle, pose)
         masks[number] = _centred(found[0].mask, poses[0].centre_px)
-    return Joined(out, masks, n_energies)
+    return Joined(out, masks)
 
 
 def _centred(mask, centre) -> np.ndarray:
@@ -164,7 +161,7 @@ def motion_of(found: Joined, energies_ev: np.ndarray) -> pd.DataFrame:
     # velocities and accelerations are told by moves, whose errors are smaller than those of two positions
     table = motion_table(
         found.gathered("centre_px"), energies_ev=energies_ev, sigma_px=move / np.sqrt(2),
-        status=found.gathered("status"), angle_deg=found.gathered("angle_deg"), breathing=found.gathered("breathing"),
+        status=found.gathered("status", missing=PREDICTED), angle_deg=found.gathered("angle_deg"), breathing=found.gathered("breathing"),
         particles=found.numbers,
     )  # fmt: skip
     table["sigma_px"] = sigma.ravel()
@@ -178,8 +175,7 @@ def motion_of(found: Joined, energies_ev: np.ndarray) -> pd.DataFrame:
     table["sigma_angle_deg"] = found.gathered("sigma_angle_deg").ravel()
     table["sigma_breathing"] = found.gathered("sigma_breathing").ravel()
     table["contrast"] = found.gathered("contrast").ravel()
-    table["reason"] = found.gathered("reason").ravel().astype(str)
-    table.loc[table["reason"] == PREDICTED, "reason"] = "not found in this scan"
+    table["reason"] = found.gathered("reason", missing="not found in this scan").ravel().astype(str)
     return table
 
 

@@ -87,7 +87,7 @@ def register(
     device
         Where networks run.
     """
-    from .. import blocks, checkpoint, read, track
+    from .. import __version__, blocks, checkpoint, read, track
 
     image = read.scan(
         scans, energies=energies, flat=flat, dark=dark, dataset=dataset, pixel_size=pixel_size, crop=crop
@@ -98,6 +98,7 @@ def register(
     files = _inputs(scans, energies, flat, dark)
     key = {
         **how,
+        "version": __version__,
         "energies": image.coordinates["e"].tolist(),
         "files": _stamps(files),
         "crop": crop,
@@ -116,7 +117,7 @@ def register(
                 "--min-diameter or another --find, and see whether particles are brighter than their surroundings and "
                 "lie whole in the field."
             )
-        found = track.join(followed, n_energies=image.shape[-3])
+        found = track.join(followed)
         region = partial(_cut_scan, image=image, found=found, kept=kept)
         blocks.run(region, every, client=client, label="aligning")
     stage("gathering numbers")
