@@ -159,10 +159,10 @@ def motion_of(found: Joined, energies_ev: np.ndarray) -> pd.DataFrame:
     """
     sigma, move = (np.sqrt((found.gathered(name) ** 2).mean(-1)) for name in ("sigma_px", "move_error_px"))
     # velocities and accelerations are told by moves, whose errors are smaller than those of two positions
+    angle_deg, breathing = found.gathered("angle_deg"), found.gathered("breathing")
     table = motion_table(
-        found.gathered("centre_px"), energies_ev=energies_ev, sigma_px=move / np.sqrt(2),
-        status=found.gathered("status", missing=PREDICTED), angle_deg=found.gathered("angle_deg"), breathing=found.gathered("breathing"),
-        particles=found.numbers,
+        found.gathered("centre_px"), energies_ev=energies_ev, sigma_px=move / np.sqrt(2), angle_deg=angle_deg,
+        status=found.gathered("status", missing=PREDICTED), breathing=breathing, particles=found.numbers,
     )  # fmt: skip
     table["sigma_px"] = sigma.ravel()
     table["sigma_position_px"] = table["sigma_px"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..image import Image, Quantity
 from ..progress import progress, stage
-from ..results import ReportFigure, Result
+from ..results import Result
+from ._map_field import Field, find_edge, one_field, open_field, sample_of
+from ._map_story import SECTION, cautions, figures, how_it_was_done
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,23 +24,7 @@ if TYPE_CHECKING:
 
 KEPT = ("state", "state_se", "edge", "edge_se", "white_line", "white_line_se")
 WHITE_LINE_SPAN_EV = 2.0  # between the white lines of Ni(II) and Ni(III) oxides
-SAMPLED_SCANS, SAMPLED_PIXELS = 4, 2000
-SECTION = "Chemistry"
 OUTLINE_PX = 1.5
-
-
-@dataclass(frozen=True)
-class Field:
-    """Registered particles, from whichever source: their numbers, and how to get stack (t, e, y, x) and mask of one."""
-
-    numbers: tuple[int, ...]
-    get: Callable[[int], tuple[np.ndarray, np.ndarray, tuple[float, float]]]
-    energies_ev: np.ndarray
-    spacing: tuple[float, float] | None
-    n_scans: int
-    motion: pd.DataFrame | None = None
-    warnings: tuple[str, ...] = ()
-    inputs: tuple[Path, ...] = ()
 
 
 @dataclass
@@ -124,18 +110,18 @@ def map_states(
         raise InputError(f"`--seed` must not be negative, got {seed}.")
     if shift is not None and not np.isfinite(shift):
         raise InputError(f"`--shift` must be a number of eV, got {shift!r}.")
-    opened = _open(
+    opened = open_field(
         registered, energies=energies, flat=flat, dark=dark, dataset=dataset, pixel_size=pixel_size,
         keep_background=keep_background,
     )  # fmt: skip
     how = {"pre": _range(pre_edge, "--pre-edge"), "post": _range(post_edge, "--post-edge"), "order": order}
     stage("finding the edge")
     if isinstance(opened, Image):
-        found, chemistry = _one_field(opened, element, how, split=split, given=pixel_size)
+        found, chemistry = one_field(opened, element, how, split=split, given=pixel_size)
     else:
         found, chemistry = opened, None
-    sample = _sample(found, margin)
-    chemistry = chemistry or _edge(found.energies_ev, sample, element, how)
+    sample = sample_of(found, margin)
+    chemistry = chemistry or find_edge(found.energies_ev, sample, element, how)
     if references is not None:
         chemistry = _with_references(chemistry, sample, found, references, _valences(valence), shift)
     elif valence or shift is not None:
@@ -144,138 +130,7 @@ def map_states(
     return _result(found, chemistry, mapped, references, seed=seed)
 
 
-# --- what is mapped --------------------------------------------------------------------------------------
-
-
-def _open(path: Path, *, energies, flat, dark, dataset, pixel_size, keep_background) -> Field | Image:
-    """Open a folder of registered particles, or else a scan."""
-    from .. import read
-
-    if path.is_dir() and ((path / "motion.csv").exists() or (path / "aligned").is_dir()):
-        given = {"--energies": energies, "--flat": flat, "--dark": dark, "--dataset": dataset}
-        unwanted = [name for name, value in given.items() if value is not None]
-        if unwanted:
-            raise InputError(f"{path} is registered already: {', '.join(unwanted)} would change nothing; leave it out.")
-        return _registered(path, pixel_size, keep_background)
-    image = read.scan(path, energies=energies, flat=flat, dark=dark, dataset=dataset, pixel_size=pixel_size)
-    if image.shape[image.axes.index("e")] < 2:
-        raise InputError(f"{path} holds one frame; chemistry needs a scan over energies.")
-    return image
-
-
-def _registered(path: Path, pixel_size: float | None, keep_background: bool) -> Field:
-    from .. import measure, read
-    from .._checks import positive
-
-    found = read.registered(path)
-    if not found.particles:
-        raise InputError(f"{path} holds no registered particle; there is nothing to map.")
-    if found.motion is not None:
-        stack = next(iter(found.particles.values())).stack
-        rows, wanted = len(found.motion), len(found.particles) * stack.shape[0] * stack.shape[1]
-        if rows != wanted:
-            raise InputError(
-                f"{path / 'motion.csv'} has {rows} rows, {wanted} belong to its particles and frames: it was not "
-                "copied to the end; copy it again."
-            )
-
-    def get(number):
-        one = found.particles[number]
-        stack = one.stack if keep_background else measure.without_surroundings(one.stack, one.mask)
-        return stack, one.mask, one.corner_px
-
-    spacing = found.spacing if found.scaled else None
-    if pixel_size is not None:
-        spacing = (positive(pixel_size, name="--pixel-size"),) * 2
-    numbers = tuple(sorted(found.particles))
-    files = [path / "motion.csv", path / "summary.json"]
-    return Field(
-        numbers, get, found.energies_ev, spacing, get(numbers[0])[0].shape[0], found.motion, tuple(found.warnings),
-        tuple(f for f in files if f.exists()),
-    )  # fmt: skip
-
-
-def _one_field(image: Image, element, how, *, split: bool, given) -> tuple[Field, Chemistry]:
-    """Find where a scan that is not in particles has signal: one particle, or the connected regions."""
-    import numpy as np
-
-    from .. import measure
-
-    energies = np.asarray(image.coordinates["e"], float)
-    stack = np.asarray(image.array[...], np.float32)
-    stack = stack[None] if image.axes == "eyx" else stack
-    mean = stack.reshape(len(stack), len(energies), -1)
-    sample = np.moveaxis(mean, 1, -1).reshape(-1, len(energies))
-    chemistry = _edge(energies, sample, element, how)
-    mask = measure.signal_mask(stack[-1], energies, chemistry.ranges)
-    if not mask.any():
-        raise InputError(
-            f"no pixel of {image.provenance.get('path', 'the scan')} has an edge of {chemistry.element} that stands "
-            "out of the noise; there is nothing to map."
-        )
-    regions = measure.connected_regions(mask) if split else [mask]
-    if not regions:
-        raise InputError("no connected region with signal is as large as 30 pixels; leave out --split.")
-    inside = np.any(regions, axis=0)
-    chemistry = _edge(energies, np.moveaxis(stack[:, :, inside], 1, -1).reshape(-1, len(energies)), element, how)
-    masks = dict(enumerate(regions, start=1))
-    scaled = image.provenance.get("pixel_size_from", "none") != "none"
-
-    def get(number):
-        ys, xs = np.nonzero(masks[number])
-        box = np.s_[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
-        corner = (float(box[0].start), float(box[1].start))
-        return stack[(..., *box)], masks[number][box], corner
-
-    notes = (
-        *image.warnings,
-        "The frames were taken as aligned: pixels are compared over energies as they are. Particles that move need "
-        "`morpholith xanes register` first.",
-    )
-    spacing = (image.spacing[0], image.spacing[1]) if scaled or given else None
-    inputs = tuple(p for p in (Path(s) for s in image.provenance.get("path", "").split("; ") if s) if p.is_file())
-    return Field(tuple(masks), get, energies, spacing, len(stack), None, notes, inputs), chemistry
-
-
-def _sample(found: Field, margin: float) -> np.ndarray:
-    """Return spectra (n, e) of pixels of all particles in a few scans, for what is common to all."""
-    import numpy as np
-
-    from .. import measure
-
-    parts = []
-    scans = np.unique(np.linspace(0, found.n_scans - 1, SAMPLED_SCANS).round().astype(int))
-    for number in found.numbers:
-        stack, mask, _ = found.get(number)
-        inner = mask & (measure.depth_within(mask)[0] >= margin)
-        inner = inner if inner.any() else mask
-        for scan in scans:
-            spectra = np.moveaxis(np.asarray(stack[scan]), 0, -1)[inner]
-            parts.append(spectra[:: max(1, len(spectra) // SAMPLED_PIXELS)].astype(float))
-    if not parts or not np.isfinite(np.concatenate(parts)).any():
-        raise InputError("no pixel of any particle was seen; there is nothing to map.")
-    return np.concatenate(parts)
-
-
-def _edge(energies, sample, element, how) -> Chemistry:
-    import numpy as np
-
-    from .. import measure
-
-    mean = measure.mean_spectrum(sample)
-    energies = np.asarray(energies, float)
-    if element is None:
-        element = measure.element_of(energies, mean.tolist())
-    else:
-        element = element.strip().capitalize()
-        inside = measure.edges_within(energies)
-        if element in measure.K_EDGES_EV and element not in inside:
-            fits = f"the K edge of {' and '.join(inside)} does" if inside else "no K edge of a battery metal does"
-            raise InputError(
-                f"the K edge of {element} ({measure.K_EDGES_EV[element]:.0f} eV) does not lie within the energies "
-                f"({energies.min():.1f} to {energies.max():.1f} eV); {fits}."
-            )
-    return measure.edge_of_scan(energies, mean, element=element, **how)
+# --- options ----------------------------------------------------------------------------------------------
 
 
 def _with_references(chemistry, sample, found: Field, path: Path, valences, shift) -> Chemistry:
@@ -450,11 +305,11 @@ def _result(found: Field, chemistry: Chemistry, mapped: Mapped, references, *, s
     return Result(
         summary=numbers,
         tables=tables,
-        figures=dict(_figures(found, chemistry, mapped, tables, relation)),
+        figures=dict(figures(found, chemistry, mapped, tables, relation)),
         files=_files(found, mapped),
-        warnings=[*found.warnings, *chemistry.warnings, *_cautions(found, chemistry, tables)],
+        warnings=[*found.warnings, *chemistry.warnings, *cautions(found, chemistry, tables)],
         inputs=[*found.inputs, *_reference_files(references)],
-        text={SECTION: _how(found, chemistry)},
+        text={SECTION: how_it_was_done(found, chemistry)},
         title=f"Chemistry at the {chemistry.element} K edge",
     )  # fmt: skip
 
@@ -484,140 +339,3 @@ def _reference_files(references: Path | None) -> list[Path]:
     if references is None:
         return []
     return sorted(p for p in references.iterdir() if p.is_file()) if references.is_dir() else [references]
-
-
-def _cautions(found: Field, chemistry: Chemistry, tables) -> Iterator[str]:
-    import numpy as np
-
-    if not chemistry.references:
-        yield (
-            "No reference spectra were given (--references): edge energies and white lines are mapped, the oxidation "
-            "state is not, and its columns are empty."
-        )
-    elif chemistry.scale.startswith("fraction") and len(chemistry.references) > 1:
-        unknown = [r.name for r in chemistry.references if not np.isfinite(r.valence)]
-        why = f"the oxidation state of {', '.join(unknown)} is unknown (--valence NAME=STATE)" if unknown else (
-            "the references have the same oxidation state"
-        )  # fmt: skip
-        yield f"The state is the {chemistry.scale}, 0 to 1, not an oxidation state: {why}."
-    if found.spacing is None:
-        yield "The pixel size is unknown; lengths are in pixels (--pixel-size UM)."
-    poor = tables["particles"].query("resolved_share < 0.5")["particle"].tolist()
-    if poor:
-        yield (
-            f"In {len(poor)} of {len(found.numbers)} particles ({', '.join(map(str, poor[:6]))}) less than half of the "
-            "pixels have an edge that stands out of the noise."
-        )
-
-
-def _how(found: Field, chemistry: Chemistry) -> str:
-    """Say in words how the maps came about."""
-    import numpy as np
-
-    parts = [
-        f"{chemistry.element} K edge, {len(found.energies_ev)} energies from {found.energies_ev[0]:.1f} to "
-        f"{found.energies_ev[-1]:.1f} eV. Normalisation: {chemistry.ranges.text()} The edge energy is where the "
-        "spectrum last crosses half of its edge step below the white line; the white line is the vertex of a parabola "
-        "about the maximum."
-    ]
-    if chemistry.references:
-        pairs = zip(chemistry.references, np.asarray(chemistry.values), strict=True)
-        names = " and ".join(f"{r.name} ({v:.3g})" for r, v in pairs)
-        error = f" +- {chemistry.shift_se:.2f}" if np.isfinite(chemistry.shift_se) else ""
-        parts.append(
-            f"State: {chemistry.scale}, from a linear combination of {names} and a background line, fitted to the "
-            f"optical density of every pixel; energies were shifted by {chemistry.shift_ev:+.2f}{error} eV to the axis "
-            f"of the references (R-factor {chemistry.r_factor:.2g}). Maps hold weights of at least zero; means, "
-            "spreads and patterns come from free weights, which noise does not bias."
-        )
-    parts.append(
-        "A map is a projection: every pixel is the mean over the thickness there, so that a shell seen through its "
-        "core shows less contrast than it has. Standard errors are those of the noise, estimated from the spectra; "
-        "spreads have its variance taken off."
-    )
-    return "\n\n".join(parts)
-
-
-# --- pictures --------------------------------------------------------------------------------------------
-
-
-def _figures(found: Field, chemistry, mapped: Mapped, tables, relation: Mapping) -> Iterator[tuple[str, ReportFigure]]:
-    import numpy as np
-
-    from ..report import states as pictures
-
-    states = bool(np.isfinite(chemistry.span))
-    label = chemistry.scale if states else "white line (eV)"
-    wanted = ("state", "state_se") if states else ("white_line", "white_line_se")
-    table = tables["particles"].set_index("particle")
-    last = {n: [mapped.maps[n][name][-1] for name in wanted] for n in found.numbers}
-    panels = [
-        pictures.Panel(n, last[n][0], last[n][1], mapped.masks[n], mapped.corners[n], f"{n}: {table.loc[n, 'verdict']}")
-        for n in found.numbers
-    ]
-    yield "maps", ReportFigure(
-        partial(pictures.state_maps, panels, label=label, spacing=found.spacing),
-        f"{label[0].upper()}{label[1:]} of every particle in the last scan, and below it the standard error. Grey "
-        "pixels have too little signal.", SECTION,
-    )  # fmt: skip
-    yield "spectra", _spectra_figure(found, chemistry, tables)
-    rings = tables["radial_profiles"].query("scan == scan.max()")
-    name = "state" if states else "white_line_ev"
-    profiles = {
-        f"{n}": {"radius": own["radius"], "state": own[name], "state_se": own[f"{name}_se"]}
-        for n, own in rings.groupby("particle")
-    }
-    yield "radial", ReportFigure(
-        partial(pictures.radial_figure, profiles, label=label),
-        "From the middle of each particle to its outline, in rings of equal area; bands are 1.96 standard errors of "
-        "the noise.", SECTION,
-    )  # fmt: skip
-    if found.n_scans > 1 and states:
-        yield "evolution", ReportFigure(
-            partial(pictures.evolution, tables["states"], label=label),
-            "Mean state of each particle over the scans, and its spread within the particle.", SECTION,
-        )  # fmt: skip
-    if len(found.numbers) > 1:
-        moved = {} if found.motion is None else _moved(found.motion)
-        yield "in_place", ReportFigure(
-            partial(pictures.states_in_place, panels, moved, label=label, spacing=found.spacing),
-            "The maps where the particles lie; arrows show how far each has moved from the first to the last scan, "
-            "the motion of all taken off.", SECTION,
-        )  # fmt: skip
-    if relation and states:
-        columns = {"state_mean": label, "state_sd": "spread within"}
-        chosen = {c: relation[n] for c, n in (("state_mean", "state"), ("state_sd", "spread"))}
-        yield "motion", ReportFigure(
-            partial(pictures.motion_and_state, tables["particles"], chosen, columns=columns),
-            "Does chemistry go with motion? One point a particle.", SECTION,
-        )  # fmt: skip
-
-
-def _spectra_figure(found: Field, chemistry, tables) -> ReportFigure:
-    from ..report import states as pictures
-
-    energy = found.energies_ev
-    spectra = {f"particle {n}": own["normalised"].to_numpy() for n, own in tables["spectra"].groupby("particle")}
-    fits = {f"particle {n}": own["fit"].to_numpy() for n, own in tables["spectra"].groupby("particle")}
-    basis = chemistry.basis(energy) if chemistry.references else []
-    shown = {r.name: values for r, values in zip(chemistry.references, basis, strict=True)}
-    first = next(iter(spectra))
-    e0 = chemistry.ranges.e0_ev
-    shift = f"references shifted by {0.0 - round(chemistry.shift_ev, 2):+.2f} eV" if chemistry.references else ""
-    return ReportFigure(
-        partial(
-            pictures.state_spectra, energy, spectra, references=shown,
-            example=(first, fits[first]) if chemistry.references else None,
-            ends=(max(energy[0], e0 - 40), min(energy[-1], e0 + 80)), shift=shift,
-        ),
-        "Normalised mean spectra of the particles in the last scan over the references, and how the first is fitted.",
-        SECTION,
-    )  # fmt: skip
-
-
-def _moved(motion) -> dict[int, tuple[float, float]]:
-    """Displacement of each particle in its last frame less the median of all."""
-    last = motion.dropna(subset=["dy_px", "dx_px"]).sort_values("frame").groupby("particle").tail(1)
-    d = last.set_index("particle")[["dy_px", "dx_px"]]
-    d = d - d.median()
-    return {int(n): (float(row["dy_px"]), float(row["dx_px"])) for n, row in d.iterrows()}
