@@ -22,7 +22,7 @@ USES = {"cycle_gan": outlines.find, "dual_unet": outlines.refine, "supervised": 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
     """Return a bank of four small scans, two of either kind."""
-    bank = training.Bank(tmp_path_factory.mktemp("outlines") / "scans", 2)
+    bank = training.Scans(tmp_path_factory.mktemp("outlines") / "scans", 2)
     bank.fill(range(4))
     return bank
 
@@ -158,7 +158,7 @@ def test_borders_lie_where_two_particles_meet_and_nowhere_else():
 
 
 def test_patches_depend_on_the_step_alone_and_the_two_kinds_share_no_scan(bank):
-    a, b = bank.unpaired(3, 2), training.Bank(bank.folder, bank.n).unpaired(3, 2)
+    a, b = bank.unpaired(3, 2), training.Scans(bank.folder, bank.n).unpaired(3, 2)
     assert torch.equal(a[0], b[0])
     assert torch.equal(a[1], b[1])
     assert a[0].shape == a[1].shape == (2, 1, training.PATCH, training.PATCH)
@@ -166,7 +166,7 @@ def test_patches_depend_on_the_step_alone_and_the_two_kinds_share_no_scan(bank):
     assert a[1].max() == 1
     assert a[0].abs().max() <= 1
     seeds = []
-    watched = training.Bank(bank.folder, bank.n)
+    watched = training.Scans(bank.folder, bank.n)
     keep = watched.scan
     watched.scan = lambda seed: seeds.append(seed) or keep(seed)
     watched._patch(np.random.default_rng(0), 0)

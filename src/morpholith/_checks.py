@@ -14,6 +14,16 @@ def choice(value, options, *, name):
     return value
 
 
+def per_frame(energies_ev, n_frames):
+    """Return the energy of every frame, those of a scan repeated for each scan; NaN where none are given."""
+    if energies_ev is None:
+        return np.full(n_frames, np.nan)
+    energies = np.asarray(energies_ev, float)
+    if energies.ndim != 1 or len(energies) == 0 or n_frames % len(energies):
+        raise InputError(f"{n_frames} frames are not a whole number of scans of {energies.size} energies.")
+    return np.tile(energies, n_frames // len(energies))
+
+
 def grey(array, *, name="image"):
     """Return a finite, two-dimensional float32 image, or say what is wrong with it."""
     array = np.asarray(array)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numba import njit, prange
 
+from .._union_find import root as root_of
 from .steady import SHRINK, coarsening, pieces_of_blocks
 
 
@@ -253,14 +254,6 @@ def lump(level: Level, factors, divisors) -> tuple[Level, np.ndarray]:
 
 
 @njit(cache=True)
-def _root(root, i):
-    while root[i] != i:
-        root[i] = root[root[i]]
-        i = root[i]
-    return i
-
-
-@njit(cache=True)
 def _unite(start, neighbour, block, grid, factors):
     """Join lumps that touch inside a block of the next level; return for each the first of its piece."""
     n = len(block)
@@ -275,13 +268,13 @@ def _unite(start, neighbour, block, grid, factors):
         for e in range(start[i], start[i + 1]):
             j = neighbour[e]
             if j < i and parent[j] == parent[i]:
-                a, b = _root(root, i), _root(root, j)
+                a, b = root_of(root, i), root_of(root, j)
                 if a < b:
                     root[b] = a
                 else:
                     root[a] = b
     for i in range(n):
-        root[i] = _root(root, i)
+        root[i] = root_of(root, i)
     return root
 
 

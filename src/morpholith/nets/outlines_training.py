@@ -18,6 +18,7 @@ from scipy import ndimage as ndi
 
 from ..errors import InputError
 from . import outlines
+from .bank import Bank
 from .store import save
 
 FIELD = 320  # edge of a virtual frame, full-resolution pixels
@@ -113,7 +114,7 @@ def _drawn(rng):
     )
 
 
-class Bank:
+class Scans(Bank):
     """Virtual scans on disk, drawn once and cut into random patches.
 
     Parameters
@@ -123,18 +124,10 @@ class Bank:
         Scans to learn from, and as many other ones for clean pictures.
     """
 
-    def __init__(self, folder: Path, n: int):
-        self.folder, self.n = Path(folder), n
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    def fill(self, seeds) -> None:
-        """Draw the scans of these seeds that are not there yet."""
-        for seed in seeds:
-            path = self.folder / f"{seed}.npz"
-            if not path.exists():
-                part = path.with_suffix(".part.npz")
-                np.savez(part, **virtual_frames(seed))
-                part.replace(path)
+    @staticmethod
+    def draw(seed: int) -> dict[str, np.ndarray]:
+        """Return frames and labels of one scan."""
+        return virtual_frames(seed)
 
     @lru_cache(maxsize=2000)  # noqa: B019 - one bank lives as long as the training
     def scan(self, seed: int) -> dict[str, np.ndarray]:
@@ -265,7 +258,7 @@ def train(kind: str, path: Path, *, steps: int, scans: int, scratch: Path, devic
     from .training import fit
 
     scratch = Path(scratch)
-    bank = Bank(scratch / "scans", scans)
+    bank = Scans(scratch / "scans", scans)
     bank.fill(range(2 * scans))
     torch.manual_seed(3)
     model = outlines.network(kind, ARCHITECTURE[kind])
@@ -312,7 +305,7 @@ def main() -> None:
     parser.add_argument("--render-only", type=int, nargs=2, metavar=("FIRST", "LAST"), help="only draw these scans")
     options = parser.parse_args()
     if options.render_only:
-        Bank(options.scratch / "scans", options.scans).fill(range(*options.render_only))
+        Scans(options.scratch / "scans", options.scans).fill(range(*options.render_only))
         return
     train(
         options.kind, options.weights, steps=options.steps, scans=options.scans, scratch=options.scratch,

@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 from scipy import ndimage as ndi
 
+from .bank import Bank
 from .store import SHIPPED, load, save
 
 WEIGHTS = SHIPPED / "particles"
@@ -156,22 +157,14 @@ def reduce(array: np.ndarray, factor: int) -> np.ndarray:
     return padded.reshape(ny, factor, nx, factor).mean((1, 3))
 
 
-class Bank:
+class Fields(Bank):
     """Virtual fields on disk, drawn once and cut into random patches."""
 
-    def __init__(self, folder: Path, n: int):
-        self.folder, self.n = Path(folder), n
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    def fill(self, seeds) -> None:
-        """Render the fields of these seeds that are not there yet."""
-        for seed in seeds:
-            path = self.folder / f"{seed}.npz"
-            if not path.exists():
-                image, truth, _ = virtual_field(seed)
-                part = path.with_suffix(".part.npz")
-                np.savez(part, image=image, truth=truth)
-                part.replace(path)
+    @staticmethod
+    def draw(seed: int) -> dict[str, np.ndarray]:
+        """Return image and targets of one field."""
+        image, truth, _ = virtual_field(seed)
+        return {"image": image, "truth": truth}
 
     @lru_cache(maxsize=4000)  # noqa: B019 - one bank lives as long as the training
     def field(self, seed: int):
@@ -306,7 +299,7 @@ def train(
     """
     from .training import fit
 
-    bank = Bank(Path(scratch) / "fields", fields)
+    bank = Fields(Path(scratch) / "fields", fields)
     bank.fill(range(fields))
     model, before, rate = network(), None, 2e-3
     if start is not None:
@@ -350,7 +343,7 @@ def main() -> None:
     parser.add_argument("--render-only", type=int, nargs=2, metavar=("FIRST", "LAST"), help="only fill the bank")
     options = parser.parse_args()
     if options.render_only:
-        Bank(options.scratch / "fields", options.fields).fill(range(*options.render_only))
+        Fields(options.scratch / "fields", options.fields).fill(range(*options.render_only))
         return
     train(
         options.weights, steps=options.steps, fields=options.fields, scratch=options.scratch, start=options.start,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .broken import guarded
-from .lazy import Source, _basic, stamp
+from .lazy import OnDisk, Source, _basic, stamp
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Faults:
 
 
 @dataclass(frozen=True)
-class OpticalDensity:
+class OpticalDensity(OnDisk):
     """An (e, y, x) or (t, e, y, x) stack of optical densities on disk, computed where it is indexed.
 
     It is indexed as NumPy arrays are, with integers and slices; what comes back is a float32 array of its own.
@@ -128,27 +127,9 @@ class OpticalDensity:
         return whole if self.several else whole[1:]
 
     @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return 4 if self.several else 3
-
-    @property
     def dtype(self) -> np.dtype:
         """Always float32."""
         return np.dtype(np.float32)
-
-    @property
-    def size(self) -> int:
-        """Number of pixels."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes it takes in memory."""
-        return self.size * self.dtype.itemsize
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     def __getitem__(self, key) -> np.ndarray:
         slices, after = _basic(key, self.shape)
@@ -161,11 +142,6 @@ class OpticalDensity:
                 for j, e in enumerate(steps[-3]):
                     chosen[i, j] = self._density(t, e)[slices[-2], slices[-1]]
         return out[after]
-
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        if copy is False:
-            raise ValueError("a scan on disk cannot become an array without a copy")
-        return self[...].astype(dtype or self.dtype, copy=False)
 
     def __dask_tokenize__(self):
         paths = sorted({frame.path for scan in self.frames for frame in scan})

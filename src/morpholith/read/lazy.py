@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -119,8 +120,49 @@ def mapped(path: Path, shape, dtype, *, offset: int = 0, order: str = "C") -> Ma
     return Mapped(path, int(offset), packed(shape, dtype, order=order), shape, dtype)
 
 
+class OnDisk(ABC):
+    """What arrays on disk have in common with NumPy's: they have a shape and a type, and are read where indexed."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype:
+        """Of what is read."""
+
+    @abstractmethod
+    def __getitem__(self, key) -> np.ndarray:
+        """Read a part."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes it takes in memory."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("an array on disk cannot become one in memory without a copy")
+        return self[...].astype(dtype or self.dtype, copy=False)
+
+
 @dataclass(frozen=True)
-class Volume:
+class Volume(OnDisk):
     """A (z, y, x) array on disk, read where it is indexed; ``numpy.asarray`` reads all of it.
 
     It is indexed as NumPy arrays are, with integers and slices of any step; what comes back is a NumPy array
@@ -144,7 +186,6 @@ class Volume:
     axes: str
     path: Path
     top: int | None = None
-    ndim = 3
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -159,19 +200,6 @@ class Volume:
         if stored.kind == "b":
             return np.dtype(np.uint8)
         return stored.newbyteorder("=") if stored.kind in "ui" else np.dtype(np.float32)
-
-    @property
-    def size(self) -> int:
-        """Number of voxels."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes it takes in memory."""
-        return self.size * self.dtype.itemsize
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     def __getitem__(self, key) -> np.ndarray:
         slices, after = _basic(key, self.shape)
@@ -196,11 +224,6 @@ class Volume:
         if any((colours[0] != other).any() for other in colours[1:3]):
             raise InputError(f"{self.path.name} is a colour volume; tomograms are grey: export one channel, or grey.")
         return colours[0]
-
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        if copy is False:
-            raise ValueError("a volume on disk cannot become an array without a copy")
-        return self[...].astype(dtype or self.dtype, copy=False)
 
     def __dask_tokenize__(self):
         return (type(self).__name__, repr(self), stamp(self.source.path))

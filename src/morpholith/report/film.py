@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import _checks
 from ..errors import InputError
 from ..results import ReportFigure
 
@@ -95,7 +96,7 @@ def montage(stacks: Mapping[int, np.ndarray]) -> np.ndarray:
 def _fitted(before, after, energies_ev, outlines, *, greys, kind, max_bytes):
     """Largest pictures of which enough go into the file, then as many frames as do."""
     before, after = _checked(before, after)
-    energies = _energies(energies_ev, len(before))
+    energies = _checks.per_frame(energies_ev, len(before))
     edge = None if outlines is None else _edges(np.asarray(outlines))
     if edge is not None and edge.shape != before.shape[1:]:
         raise InputError(f"the outlines have {edge.shape} pixels, the frames {before.shape[1:]}.")
@@ -201,12 +202,3 @@ def _checked(before, after):
             f"a film needs the same frames (frame, y, x) before and after; these are {before.shape} and {after.shape}."
         )
     return before, after
-
-
-def _energies(energies_ev, n_frames):
-    if energies_ev is None:
-        return np.full(n_frames, np.nan)
-    energies = np.asarray(energies_ev, float)
-    if energies.ndim != 1 or len(energies) == 0 or n_frames % len(energies):
-        raise InputError(f"{n_frames} frames are not a whole number of scans of {energies.size} energies.")
-    return np.tile(energies, n_frames // len(energies))

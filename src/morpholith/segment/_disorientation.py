@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .._union_find import root
+
 
 @njit(cache=True)
 def neighbour(k, row, column, hexagonal, shifted_row):
@@ -72,14 +74,6 @@ def angles(q, phase, operators, counts, hexagonal, shifted_row):
 
 
 @njit(cache=True)
-def _root(parent, at):
-    while parent[at] != at:
-        parent[at] = parent[parent[at]]
-        at = parent[at]
-    return at
-
-
-@njit(cache=True)
 def regions(joined, mask, hexagonal, shifted_row):
     """Label regions of `mask` whose pixels `joined` (k, y, x) links, 1 upwards in the order of their first pixels."""
     rows, columns = mask.shape
@@ -93,7 +87,7 @@ def regions(joined, mask, hexagonal, shifted_row):
                     continue
                 r, c = neighbour(k, row, column, hexagonal, shifted_row)
                 if r < rows and 0 <= c < columns and mask[r, c]:
-                    a, b = _root(parent, row * columns + column), _root(parent, r * columns + c)
+                    a, b = root(parent, row * columns + column), root(parent, r * columns + c)
                     if a < b:
                         parent[b] = a
                     elif b < a:
@@ -103,12 +97,12 @@ def regions(joined, mask, hexagonal, shifted_row):
     for at in range(rows * columns):
         row, column = at // columns, at % columns
         if mask[row, column]:
-            root = _root(parent, at)
-            if root == at:
+            first = root(parent, at)
+            if first == at:
                 n += 1
                 labels[row, column] = n
             else:
-                labels[row, column] = labels[root // columns, root % columns]
+                labels[row, column] = labels[first // columns, first % columns]
     return labels, n
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .._union_find import root
 from ._rules import Rules
 from .adjacency import Graph, areas, collapse, numbered
 
@@ -122,18 +123,10 @@ def _roots(into):
 def _merge(peak, ends, saddle, depth, neck):
     parent = np.arange(peak.size)
     for k in range(saddle.size):
-        a, b = _find(parent, ends[k, 0]), _find(parent, ends[k, 1])
+        a, b = root(parent, ends[k, 0]), root(parent, ends[k, 1])
         a, b = min(a, b), max(a, b)  # b has the lower peak
         if a != b and (peak[b] - saddle[k] < depth or saddle[k] > neck * peak[b]):
             parent[b] = a
     for i in range(parent.size):
-        parent[i] = _find(parent, i)
+        parent[i] = root(parent, i)
     return parent
-
-
-@njit(cache=True)
-def _find(parent, i):
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i

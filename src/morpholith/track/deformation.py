@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import _checks
 from ..errors import InputError
 from ._field_fit import AFFINE, NONE, RIGID, TERMS, fit_frame
 
@@ -101,7 +102,7 @@ def decompose(
     spacing = _spacing(base[usable])
     width = neighbourhood_px if neighbourhood_px is not None else spacing
     return Deformation(
-        _frame_table(fits, centre, _energies(energies_ev, n_frames)),
+        _frame_table(fits, centre, _checks.per_frame(energies_ev, n_frames)),
         _particle_table(fits, base, spread, width),
         base,
         centre,
@@ -229,15 +230,6 @@ def _spacing(base):
     if len(base) < 2:
         return 1.0
     return float(np.median(cKDTree(base).query(base, k=2)[0][:, 1]))
-
-
-def _energies(energies_ev, n_frames):
-    if energies_ev is None:
-        return np.full(n_frames, np.nan)
-    energies = np.asarray(energies_ev, float)
-    if energies.ndim != 1 or len(energies) == 0 or n_frames % len(energies):
-        raise InputError(f"{n_frames} frames are not a whole number of scans of {energies.size} energies.")
-    return np.tile(energies, n_frames // len(energies))
 
 
 def _matching(sigma, shape, name):
