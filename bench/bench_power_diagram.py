@@ -2,6 +2,7 @@
 
     python bench/bench_power_diagram.py               10 000 grains at 200^3, powers 1 and 2, and in a ball
     python bench/bench_power_diagram.py --large       30 000 grains at 256^3 as well
+    python bench/bench_power_diagram.py --peer PYTHON with PyAPD beside, in the interpreter that has it (power 2)
     python bench/bench_power_diagram.py --toy         the same in seconds, to see that it runs
 
 Seeds are a binomial process, matrices of random orientation with axis ratios up to `ratio`, radii log-normal. Best of
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 import platform
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -59,6 +62,7 @@ def compare(n, side, *, ratio, power, ball, options) -> dict:
     label_points(place[:64], *made, power=power)
     brute, brute_cpu, truth = timed(lambda: label_points(place, *made, power=power, threads=options.threads), 1)
     voxels = labels.size if inside is None else int(inside.sum())
+    peer = pyapd(made, side, labels, options) if options.peer and power == 2 and inside is None else {}
     work = work_per_voxel(*made, **given)
     scale = voxels / len(place)
     return {
@@ -67,7 +71,21 @@ def compare(n, side, *, ratio, power, ball, options) -> dict:
         "brute_cpu_seconds": brute_cpu * scale, "times_faster_cpu": brute_cpu * scale / cpu,
         "values_per_voxel": work.values * labels.size / voxels, "bounds_per_voxel": work.bounds * labels.size / voxels,
         "compared": len(place), "equal": int((truth == labels[tuple(place.T)]).sum()),
+        **peer,
     }  # fmt: skip
+
+
+def pyapd(made, side, labels, options) -> dict:
+    """Time PyAPD on the same grid, and count the voxels that it labels alike (it computes in single precision)."""
+    with tempfile.TemporaryDirectory() as folder:
+        case, out = Path(folder) / "case.npz", Path(folder) / "labels.npz"
+        np.savez(case, seeds=made[0], matrices=made[1], radii=made[2], side=side)
+        script = Path(__file__).with_name("peer_pyapd.py")
+        subprocess.run([options.peer, script, case, out, "1"], check=True, capture_output=True)
+        with np.load(out) as found:
+            alike = float((found["labels"] == labels).mean())
+            return {"pyapd_seconds": float(found["seconds"]), "pyapd_cpu_seconds": float(found["cpu_seconds"]),
+                    "pyapd_alike": alike}  # fmt: skip
 
 
 def main() -> None:
@@ -77,6 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--toy", action="store_true")
     parser.add_argument("--large", action="store_true", help="30 000 grains at 256^3 as well")
+    parser.add_argument("--peer", help="a Python interpreter that has PyAPD")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--sample", type=int, default=20_000, help="voxels that brute force labels")
@@ -92,6 +111,8 @@ def main() -> None:
         {"n": n, "side": side, "ratio": 4.5, "power": 1, "ball": False},
         {"n": n, "side": side, "ratio": 1.8, "power": 1, "ball": True},
     ]
+    if options.peer:
+        cases.insert(0, {"n": n // 10, "side": round(side * 0.46), "ratio": 1.8, "power": 2, "ball": False})
     if options.large:
         cases += [{"n": 30_000, "side": 256, "ratio": 1.8, "power": 1, "ball": b} for b in (False, True)]
     rows = []

@@ -36,12 +36,16 @@ class Command(NamedTuple):
 
 GROUPS = {
     "sem": "Powders, from scanning electron micrographs.",
+    "particles": "Virtual particles, from sections of grains and tomograms of powders.",
     "xct": "Electrodes, from X-ray tomograms.",
     "xanes": "Working electrodes, from XANES scans.",
     "virtual": "Virtual specimens, each with its exact truth beside it.",
 }
 COMMANDS = (
     Command("sem", "measure", "morpholith.workflows.sem:measure"),
+    Command("particles", "learn", "morpholith.workflows.particles_learn:learn"),
+    Command("particles", "generate", "morpholith.workflows.particles_generate:generate"),
+    Command("particles", "validate", "morpholith.workflows.particles_validate:validate"),
     Command("xct", "measure", "morpholith.workflows.xct:measure"),
     Command("xct", "compare", "morpholith.workflows.xct:compare"),
     Command("xanes", "register", "morpholith.workflows.xanes_register:register"),
@@ -50,6 +54,8 @@ COMMANDS = (
     Command("virtual", "powder", "morpholith.workflows.virtual:powder"),
     Command("virtual", "electrode", "morpholith.workflows.virtual:electrode"),
     Command("virtual", "scan", "morpholith.workflows.virtual_scan:scan"),
+    Command("virtual", "section", "morpholith.workflows.virtual_section:section"),
+    Command("virtual", "shells", "morpholith.workflows.virtual_shells:shells"),
 )
 
 OUT = Annotated[

@@ -17,11 +17,13 @@ def parameters(workflow: Callable) -> list[inspect.Parameter]:
     """Return the arguments of a workflow with their types resolved, and made strict where cyclopts is not."""
     hints = get_type_hints(workflow, include_extras=True)
     own = inspect.signature(workflow).parameters.values()
-    return [p.replace(annotation=_strict(hints[p.name])) for p in own]
+    return [p.replace(annotation=_strict(hints[p.name], many=p.kind is p.KEYWORD_ONLY)) for p in own]
 
 
-def _strict(hint: Any) -> Any:
+def _strict(hint: Any, *, many: bool = False) -> Any:
     choices = set(_choices(hint))
+    if many and any(get_origin(c) is list for c in choices):
+        return Annotated[hint, Parameter(consume_multiple=True)]  # --sections a.ang b.ang
     if choices == {int}:
         return Annotated[hint, Parameter(converter=_whole)]
     if float in choices and any(get_origin(c) is tuple for c in choices):
@@ -114,7 +116,10 @@ def _option(parameter: inspect.Parameter, value: Any) -> list[str]:
         return _pair(name, ",".join(_flat(value)))
     if tuple in kinds:
         return [f"--{name}", *_flat(value)]
-    return [word for item in value for word in _pair(name, item)]
+    items = _flat(value)
+    if not items or any(item.startswith("-") for item in items):
+        return [word for item in items for word in _pair(name, item)]
+    return [f"--{name}", *items]
 
 
 def _pair(name: str, value: Any) -> list[str]:

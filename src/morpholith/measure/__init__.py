@@ -16,17 +16,21 @@ from .chords import Chords, chord_lengths
 from .combination import Combination, combine
 from .correlation import correlation, correlations
 from .cracks import cracks
+from .distance_correlation import distance_correlations
+from .distribution_distance import Distance, distribution_distance
 from .edge_energy import AbsorptionEdges, PeakWidths, absorption_edges, choose_widths
 from .edge_range import EdgeRanges, edge_ranges, find_e0
 from .electrode import electrode_cautions, in_order, particle_numbers, phase_numbers, whole_particles, widen
 from .expansion import Expansion, expansion
 from .form import form_circularity
 from .grain_shape import grain_chords, grain_shapes
+from .grains3d import grain_shapes_3d
 from .grey_volume import grey_volumes
 from .heterogeneity import StatePattern, depth_within, lagging, radial_states, spread_beyond_noise, state_pattern
 from .inner import GreyLevels, Inner, crack_numbers, grey_levels, inner, middle
 from .k_edges import K_EDGES_EV, edges_within, element_of, nearest_edges
 from .layers import through_thickness
+from .library_numbers import library_numbers, over_particles
 from .mass_balance import COMPONENTS, MassBalance, composition, mass_balance
 from .motion_chemistry import motion_amplitude, rank_correlation
 from .normalise import Normalised, normalise
@@ -36,7 +40,10 @@ from .radial import mean_profile, radial_profiles
 from .reference_fit import AxisFit, Reference, fit_axis, prepare_references, state_values
 from .regression import LinearFit, equation, linear_fit
 from .representative import phase_fraction, required_size
+from .section_statistics import SectionFrame, frame_statistics, section_frame, section_statistics, statistic_names
+from .section_tables import section_chords, section_grains
 from .shape import particles
+from .shell_shape import shell_shapes
 from .size import iso13322_count, miles_lantuejoul_weights, size_curve, size_distribution
 from .solid import contacts_3d, frame_weights_3d, solid_particles, whole_weights
 from .spectral_noise import SpectralNoise, noise_area, spectral_noise
@@ -71,6 +78,7 @@ __all__ = [
     "Chords",
     "Combination",
     "Connectivity",
+    "Distance",
     "EdgeRanges",
     "Expansion",
     "GreyLevels",
@@ -80,6 +88,7 @@ __all__ = [
     "Normalised",
     "PeakWidths",
     "Reference",
+    "SectionFrame",
     "SpectralNoise",
     "SpectrumState",
     "StateMap",
@@ -108,6 +117,8 @@ __all__ = [
     "describe",
     "describe_budget",
     "descriptor_correlations",
+    "distance_correlations",
+    "distribution_distance",
     "edge_of_scan",
     "edge_ranges",
     "edges_within",
@@ -121,17 +132,20 @@ __all__ = [
     "fit_axis",
     "for_file",
     "form_circularity",
+    "frame_statistics",
     "frame_weights",
     "frame_weights_3d",
     "geometric_tortuosity",
     "grain_chords",
     "grain_shapes",
+    "grain_shapes_3d",
     "grey_levels",
     "grey_volumes",
     "in_order",
     "inner",
     "iso13322_count",
     "lagging",
+    "library_numbers",
     "linear_fit",
     "local_thickness",
     "mass_balance",
@@ -145,6 +159,7 @@ __all__ = [
     "nearest_edges",
     "noise_area",
     "normalise",
+    "over_particles",
     "particle_numbers",
     "particles",
     "percolating",
@@ -155,6 +170,11 @@ __all__ = [
     "radial_states",
     "rank_correlation",
     "required_size",
+    "section_chords",
+    "section_frame",
+    "section_grains",
+    "section_statistics",
+    "shell_shapes",
     "shift_error",
     "signal_mask",
     "size_curve",
@@ -169,6 +189,7 @@ __all__ = [
     "state_numbers",
     "state_pattern",
     "state_values",
+    "statistic_names",
     "texture",
     "texture_energy_raw",
     "thickness_summary",

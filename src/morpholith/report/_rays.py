@@ -10,14 +10,15 @@ HALF = 128.0  # of the smoothed indicator, 0 .. 256
 LAMP = (-0.45, 0.62, 0.64)  # towards the lamp: right, up, to the viewer
 
 
-def cast(labels, voxel, seen, *, palette, background, coarse: int) -> np.ndarray:
+def cast(labels, voxel, seen, *, palette, background, coarse: int, walls: bool = True) -> np.ndarray:
     """Return the picture (rows, columns, 3) as float64 in 0 .. 1; arguments as `render3d.render` prepares them."""
     soft = np.empty(labels.shape, np.uint8)
     _smooth(labels, soft)
     cells, cell = _coarse(labels, voxel, seen.corner, coarse)
     towards = -seen.into
     lamp = np.array(LAMP) @ np.stack([seen.right, seen.up, towards])
-    scene = (labels, soft, cells, voxel, cell, seen.size_um, seen.corner, palette, lamp / np.linalg.norm(lamp), towards)
+    light = (palette, lamp / np.linalg.norm(lamp), towards)
+    scene = (labels, soft, cells, voxel, cell, seen.size_um, seen.corner, *light, walls)
     frame = (seen.right * seen.pixel_um, -seen.up * seen.pixel_um, seen.into)
     rows, columns = seen.shape
     reach = np.linalg.norm(seen.size_um)
@@ -143,7 +144,7 @@ def _open(cells, z, y, x):
 @njit(cache=True)
 def _ray(eye, into, background, scene):
     """Colour, label and distance of what one ray meets."""
-    labels, soft, cells, voxel, cell, size, corner, palette, lamp, towards = scene
+    labels, soft, cells, voxel, cell, size, corner, palette, lamp, towards, walls = scene
     t, end, axis, wall = _span(eye, into, np.zeros(3), size)
     if not t < end:
         return background[0], background[1], background[2], 0, 0.0
@@ -189,7 +190,7 @@ def _ray(eye, into, background, scene):
             z, y, x = z + vz * high, y + vy * high, x + vx * high
             r, g, b, k = _shade(z, y, x, np.zeros(3), False, labels, cells, voxel, cell, palette, lamp, towards)
             return r, g, b, k, t + travelled + high
-    bright = _wall(eye + end * into, wall, into, cells, cell)
+    bright = _wall(eye + end * into, wall, into, cells, cell) if walls else 1.0
     return bright * background[0], bright * background[1], bright * background[2], 0, end
 
 

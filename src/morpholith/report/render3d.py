@@ -145,6 +145,7 @@ def render(
     elevation: float = 28.0,
     cut=None,
     background=(255, 255, 255),
+    walls: bool = True,
 ) -> np.ndarray:
     """Draw a labelled volume.
 
@@ -161,6 +162,8 @@ def render(
     size, azimuth, elevation, cut
         As for `view`.
     background : (int, int, int)
+    walls : bool
+        Draw the far walls of the box, which show through pores; a single particle stands better without.
 
     Returns
     -------
@@ -179,8 +182,9 @@ def render(
     labels, colours = _prepared(labels, colours, phase)
     seen = view(labels.shape, spacing=spacing, size=size, azimuth=azimuth, elevation=elevation, cut=cut)
     voxel = np.array(_checks.spacing(spacing, 3))
+    paper = np.asarray(background, float) / 255.0
     picture = _rays.cast(
-        labels, voxel, seen, palette=colours / 255.0, background=np.asarray(background, float) / 255.0, coarse=COARSE
+        labels, voxel, seen, palette=colours / 255.0, background=paper, coarse=COARSE, walls=bool(walls)
     )
     return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
 

@@ -15,8 +15,11 @@ from .contacts import contacts
 from .crystal import LAUE_GROUPS, disorientation, euler_angles, laue_operators, quaternions
 from .grains import Grains, grains, neighbour_angles
 from .monolayer import find_particles
+from .nano_ct import ShellParticles, shell_particles
 from .phase_blocks import phases_blockwise
 from .phases import PhaseEstimate, Phases, apply_phases, estimate_phases, phases
+from .radiality import Radiality, alpha_density, radiality
+from .sections import Section, filled_labels, sections
 from .separate import cut_particles, separate_particles
 
 __all__ = [
@@ -25,13 +28,18 @@ __all__ = [
     "Grains",
     "PhaseEstimate",
     "Phases",
+    "Radiality",
+    "Section",
     "Segmentation",
+    "ShellParticles",
+    "alpha_density",
     "apply_phases",
     "contacts",
     "cut_particles",
     "disorientation",
     "estimate_phases",
     "euler_angles",
+    "filled_labels",
     "find_particles",
     "grains",
     "laue_operators",
@@ -40,8 +48,11 @@ __all__ = [
     "phases",
     "phases_blockwise",
     "quaternions",
+    "radiality",
+    "sections",
     "separate_blockwise",
     "separate_particles",
+    "shell_particles",
 ]
 
 METHODS = ("learned", "classical", "sam")

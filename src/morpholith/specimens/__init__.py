@@ -35,6 +35,19 @@ _WHERE = {
     "Chemistry": "nickel",
     "KEdge": "nickel",
     "energies": "nickel",
+    "Interior": "architectures",
+    "VirtualPolycrystal": "polycrystals",
+    "polycrystal": "polycrystals",
+    "one_grain": "polycrystals",
+    "VirtualSection": "cuts",
+    "EbsdScope": "ebsd_scope",
+    "orientation_map": "ebsd_scope",
+    "write_ang": "ebsd_files",
+    "write_ctf": "ebsd_files",
+    "Shells": "star_shapes",
+    "NanoCt": "nano_ct",
+    "VirtualShells": "nano_ct",
+    "virtual_shells": "nano_ct",
 }
 
 __all__ = list(_WHERE)

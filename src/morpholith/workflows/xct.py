@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..image import Image, Quantity
 from ..progress import progress, stage
 from ..results import ReportFigure, Result
+from ._phase_names import phases_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ..segment import PhaseEstimate
 
 EXPORTS = ("bpx", "pybamm")
-PHASES = ("pore", "active", "binder")
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def look(
     spacing = _spacing(image)
     how: dict[str, Any] = {
         "spacing": spacing, "n_phases": n_phases if n_phases == "auto" else int(n_phases),
-        "threshold": tuple(threshold) if threshold else None, "phases_of": _grey_values(grey_values),
+        "threshold": tuple(threshold) if threshold else None, "phases_of": phases_of(grey_values),
     }  # fmt: skip
     if workers > 1 or scheduler or not _fits(image.shape):
         estimate, volumes, labels = _in_blocks(image, how, workers=workers, scheduler=scheduler)
@@ -514,19 +514,6 @@ def _targets(export: str | None) -> list[str]:
         if target not in EXPORTS:
             raise InputError(f"`--export` takes {' and '.join(EXPORTS)}, with a comma between; got {target!r}.")
     return targets
-
-
-def _grey_values(text: str | None) -> dict[int, int] | None:
-    """Return ``{0: 0, 85: 1, ...}``, grey value to phase, from ``0=pore,85=active,170=binder``."""
-    if text is None:
-        return None
-    try:
-        pairs = [part.split("=") for part in text.split(",")]
-        return {int(value): PHASES.index(name.strip().lower()) for value, name in pairs}
-    except ValueError:
-        raise InputError(
-            f"`--grey-values` is written as 0=pore,1=active,2=binder (whole numbers before the sign); got {text!r}."
-        ) from None
 
 
 def _inputs(volume: Path) -> list[Path]:
