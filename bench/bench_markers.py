@@ -78,7 +78,7 @@ def step(options) -> dict:
     labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
     fit = generate.fit_diagram(labels, spacing=0.05, centre=(60, 60), inside=labels > 0)
     fit = generate.restricted(fit)
-    steps = 2 if options.toy else 20
+    steps = 3 if options.toy else 20
     schedule = replace(stereo_training.PAPER, epochs=1, steps=1, batch=16 if options.toy else 128)
 
     def train(steps):

@@ -65,7 +65,9 @@ def compare(sections, truth, *, rng, options, power=1) -> tuple[pd.DataFrame, di
     start = time.perf_counter()
     learnt = generate.learn_law(sections, rng=rng, budget=options.budget, workers=options.workers, power=power)
     between = time.perf_counter()
-    predicted = generate.predict_grains(learnt, rng=rng, n_draws=options.draws, n_grains=options.grains)
+    predicted = generate.predict_grains(
+        learnt, rng=rng, n_draws=options.draws, n_prior=max(10, options.draws // 3), n_grains=options.grains
+    )
     known = generate.describe_grains(truth)
     table = predicted.assign(truth=[known[name] for name in predicted.index])
     table["held"] = (table["low"] <= table["truth"]) & (table["truth"] <= table["high"])

@@ -2,9 +2,11 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -378,6 +380,14 @@ def test_a_resumed_run_has_the_same_curve(tmp_path, needles, joint):
     assert list(whole.curves.index) == [1, 2, 3]
     with pytest.raises(InputError, match="seed differ"):
         stereo_training.learn_architecture([needles], schedule=schedule, seed=5, checkpoint=path)
+    folder = tmp_path / "work"
+    short = replace(schedule, epochs=1, steps=1)
+    for seed in (4, 5, 4):
+        stereo_training.learn_architecture([needles], schedule=short, seed=seed, checkpoint=folder)
+    assert len(list(folder.iterdir())) == 2
+    (tmp_path / "taken.safetensors.part").mkdir()  # stands for a disk that takes no more
+    with pytest.raises(InputError, match="cannot be written"):
+        stereo_training.learn_architecture([needles], schedule=short, checkpoint=tmp_path / "taken.safetensors")
     path.write_bytes(b"no safetensors")
     with pytest.raises(InputError, match="no checkpoint"):
         stereo_training.learn_architecture([needles], schedule=schedule, seed=4, checkpoint=path)
@@ -480,3 +490,13 @@ def test_two_processes_stay_together(tmp_path):
 def test_importing_generate_loads_no_torch():
     code = "import sys, morpholith.generate; sys.exit(sum(m in sys.modules for m in ('torch', 'numba')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_bench_runs_as_a_toy(monkeypatch, capsys):
+    script = Path(__file__).resolve().parents[1] / "bench" / "bench_markers.py"
+    monkeypatch.setattr(sys, "argv", ["bench_markers.py", "--toy", "--threads", "1", "--repeats", "1"])
+    runpy.run_path(str(script), run_name="__main__")
+    out = capsys.readouterr().out
+    assert "seconds_a_grain" in out
+    assert "hours_of_200_x_100" in out
+    assert "nan" not in out

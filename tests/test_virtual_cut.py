@@ -15,7 +15,7 @@ class Lattice:
     intensity_per_um3 = 8.0
     reach_um = 1.0
 
-    def draw(self, low_um, high_um, *, rng):
+    def draw(self, low_um, high_um, *, rng):  # noqa: ARG002
         ends = zip(low_um, high_um, strict=True)
         axes = [np.arange(np.ceil(a / 0.5), np.floor(b / 0.5) + 1) * 0.5 for a, b in ends]
         seeds = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)

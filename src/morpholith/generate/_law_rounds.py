@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _law_regression as regression
-from ._law_simulation import simulate
+from ._law_simulation import processes, simulate
 
 FREEDOM = 10  # of the t distributions that later rounds draw from
 WIDEN = 2.5  # their covariance over that of the posterior so far
@@ -58,7 +58,7 @@ class Simulations(NamedTuple):
     too_many: int
 
     def log_ratio(self, z):
-        """Log density of the prior over that of the mixture of all rounds, of which none has no prior in it."""
+        """Log density of the prior over that of the mixture that all rounds together drew from."""
         from scipy.special import logsumexp
 
         parts = zip(self.asked, self.proposals, strict=True)
@@ -79,20 +79,21 @@ def run_rounds(prior, frames, height_of, observed, *, n_extra, rounds, rng, work
     d = n_parameters + n_extra
     seed = int(rng.integers(2**62))
     made = Simulations(np.zeros((0, d)), np.zeros((0, n_statistics)), [], [], 0)
-    for k, n in enumerate(rounds):
-        proposal = _proposal(made, observed) if k else None
-        z = proposal.draw(n, rng) if proposal else rng.standard_normal((n, d))
-        unit = np.clip(ndtr(z), 1e-9, 1 - 1e-9)
-        statistics = simulate(
-            prior.laws(unit[:, :n_parameters]), [height_of(u) for u in unit[:, n_parameters:]], frames,
-            each=each, seed=seed, first=sum(rounds[:k]), n_statistics=n_statistics, workers=workers,
-            label=f"simulating sections, round {k + 1} of {len(rounds)}",
-        )  # fmt: skip
-        good = np.isfinite(statistics).any(1)
-        made = Simulations(
-            np.vstack([made.z, z[good]]), np.vstack([made.statistics, statistics[good]]), [*made.asked, n],
-            [*made.proposals, proposal], made.too_many + int((~good).sum()),
-        )  # fmt: skip
+    with processes(workers) as pool:
+        for k, n in enumerate(rounds):
+            proposal = _proposal(made, observed) if k else None
+            z = proposal.draw(n, rng) if proposal else rng.standard_normal((n, d))
+            unit = np.clip(ndtr(z), 1e-9, 1 - 1e-9)
+            statistics = simulate(
+                prior.laws(unit[:, :n_parameters]), [height_of(u) for u in unit[:, n_parameters:]], frames,
+                each=each, seed=seed, first=sum(rounds[:k]), n_statistics=n_statistics, pool=pool,
+                label=f"simulating sections, round {k + 1} of {len(rounds)}",
+            )  # fmt: skip
+            good = np.isfinite(statistics).any(1)
+            made = Simulations(
+                np.vstack([made.z, z[good]]), np.vstack([made.statistics, statistics[good]]), [*made.asked, n],
+                [*made.proposals, proposal], made.too_many + int((~good).sum()),
+            )  # fmt: skip
     return made
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import repeat
 from multiprocessing import get_context
 
@@ -75,14 +76,20 @@ def law_statistics(
     return frame_statistics(labels, frames, each=each)
 
 
-def simulate(laws, heights, frames, *, each, seed, first, n_statistics, workers, label):
+@contextmanager
+def processes(workers: int) -> Iterator[ProcessPoolExecutor | None]:
+    """Provide processes for `simulate`; None for one alone."""
+    if workers == 1:
+        yield None
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+def simulate(laws, heights, frames, *, each, seed, first, n_statistics, pool, label):
     """Return the statistics (n, k) of many laws, NaN rows for those of far too many grains."""
     seeds = [(seed, first + k) for k in range(len(laws))]
     work = (laws, repeat(frames), heights, repeat(each), seeds)
-    if workers == 1:
-        found = list(progress(map(law_statistics, *work), total=len(laws), label=label))
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            results = pool.map(law_statistics, *work, chunksize=max(1, min(25, len(laws) // (4 * workers))))
-            found = list(progress(results, total=len(laws), label=label))
+    results = map(law_statistics, *work) if pool is None else pool.map(law_statistics, *work, chunksize=10)
+    found = list(progress(results, total=len(laws), label=label))
     return np.array([np.full(n_statistics, np.nan) if one is None else one for one in found])

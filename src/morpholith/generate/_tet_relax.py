@@ -87,18 +87,18 @@ def _outer_pair(regions, kept, codes, m, p, pair):
 
 
 @njit(cache=True, nogil=True)
-def relax(regions, kept, points, parts, wanted, start, of, sets, count, cell, good, sweeps, give, held):
+def relax(regions, kept, points, parts, wanted, start, of, sets, count, cell, awake, good, sweeps, give, held):
     """Move points so that the worst tetrahedron round each becomes better; return how many moves were made.
 
     Points between grains move on their boundary, those on lines where three meet along the line; the others stay.
     Where `give` is above 0, all may leave their boundary by that many cells, or all but the outer surface where this is
-    `held`. Tried are the middle of the
-    neighbours on the same boundary, and the way off the face opposite in the worst tetrahedron. Only stars with a shape
-    below `good` are touched, and no move makes the worst of its star worse.
+    `held`. Tried are the middle of the neighbours on the same boundary, and the way off the face opposite in the worst
+    tetrahedron. Only stars with a shape below `good` are touched, of points that are `awake`, and no move makes the
+    worst of its star worse. A move wakes the points around for the next sweep; the others sleep.
     """
     made = 0
     home = points.copy() if give > 0 else points
-    awake, stirred = np.ones(len(points), np.bool_), np.zeros(len(points), np.bool_)
+    stirred = np.zeros(len(points), np.bool_)
     old, goal, x, best = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
     ways, pair = np.empty((2, 3)), np.empty(2, np.int32)
     for _ in range(sweeps):
@@ -111,20 +111,22 @@ def relax(regions, kept, points, parts, wanted, start, of, sets, count, cell, go
                 continue
             old[:] = points[p]
             _middle(points, parts, wanted, of, start[p], start[p + 1], sets, count, p, goal)
-            ways[0] = goal - old
+            for a in range(3):
+                ways[0, a] = goal[a] - old[a]
             _off(points, parts[which], p, goal)
             ways[1] = goal
             top = least * (1 + 1e-2) + 1e-6
             found = False
             for way in range(2):
                 for step in (1.0, 0.5, 0.25):
-                    goal[:] = old + step * ways[way]
+                    for a in range(3):
+                        goal[a] = old[a] + step * ways[way, a]
                     if give > 0:
                         if held and count[p] > 1 and _outer_pair(regions, kept, sets[p], min(count[p], 4), goal, pair):
                             if not project(regions, pair, 2, goal, 0.5 * cell, x):
                                 continue
                             goal[:] = x
-                        if np.sqrt(((goal - home[p]) ** 2).sum()) > give * cell:
+                        if _far(goal, home[p]) > give * cell:
                             continue
                     elif count[p] > 1:
                         # first off the boundary, to see whether it is worth the projection
@@ -142,19 +144,27 @@ def relax(regions, kept, points, parts, wanted, start, of, sets, count, cell, go
             points[p] = best if found else old
             if found:
                 now += 1
-                for k in range(start[p], start[p + 1]):
-                    for c in range(4):
-                        stirred[parts[of[k], c]] = True
+                _stir(parts, of, start[p], start[p + 1], stirred)
         made += now
-        if now == 0:
-            break
-        awake, stirred = stirred, awake
+        awake[:] = stirred
         stirred[:] = False
     return made
 
 
 @njit(cache=True, nogil=True)
-def settle(regions, kept, points, parts, wanted, start, of, sets, count, cell, floor):
+def _stir(parts, of, first, last, awake):
+    for k in range(first, last):
+        for c in range(4):
+            awake[parts[of[k], c]] = True
+
+
+@njit(cache=True, nogil=True)
+def _far(p, q):
+    return np.sqrt((p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2 + (p[2] - q[2]) ** 2)
+
+
+@njit(cache=True, nogil=True)
+def settle(regions, kept, points, parts, wanted, start, of, sets, count, cell, awake, floor):
     """Put points onto their boundary where that leaves no tetrahedron below `floor`, nor makes one worse.
 
     Where more than two regions meet and their place cannot be taken, the outer surface is tried alone. Returns how many
@@ -181,6 +191,8 @@ def settle(regions, kept, points, parts, wanted, start, of, sets, count, cell, f
                 points[p] = x
                 if _least_above(points, parts, wanted, of, start[p], start[p + 1], bound) > bound:
                     put += 1
+                    if _far(old, x) > 1e-9 * cell:
+                        _stir(parts, of, start[p], start[p + 1], awake)
                     break
                 points[p] = old
     return put
@@ -210,9 +222,11 @@ def _middle(points, parts, wanted, of, first, last, sets, count, p, out):
             for c in range(4):
                 q = parts[i, c]
                 if q != p and (count[p] == 1 or _shared(sets, count, p, q)):
-                    out += points[q]
+                    for a in range(3):
+                        out[a] += points[q, a]
                     n += 1
-    out[:] = out / n if n else points[p]
+    for a in range(3):
+        out[a] = out[a] / n if n else points[p, a]
 
 
 @njit(cache=True, nogil=True)

@@ -22,7 +22,7 @@ from .shells import shell_radius
 REACH = 0.3  # of a cell: how far a corner of the lattice may be moved onto a boundary
 LEAST = 0.35  # shape (volume over rms edge cubed, 1 when regular) that a moved tetrahedron of the lattice must keep
 NEAR, NEAR_FACE = 0.15, 0.05  # share of an edge, or of a face or tetrahedron, that a point on it keeps from the ends
-ROUNDS = 3  # of putting points onto their boundary and moving them along it
+ROUNDS = 2  # of putting points onto their boundary and moving them along it
 FLOOR = 0.12  # shape that putting a point onto its boundary may cost
 GOOD = 0.4  # shape from which on a tetrahedron is left alone
 GIVE = 0.2  # of a cell: how far a point may leave its boundary for the sake of a shape below `BAD`
@@ -169,11 +169,14 @@ def _parts(regions, kept, codes, origin, cell, sweeps):
     start, of = _tet_relax.stars(parts, len(points))
     at, many = _tet_relax.regions_at(code, start, of, len(points), 4)
     if sweeps > 0:
-        star = (kept, points, parts, wanted, start, of, at, many, cell)
+        awake = np.ones(len(points), bool)
+        star = (kept, points, parts, wanted, start, of, at, many, cell, awake)
         for _ in range(ROUNDS):
             _tet_relax.settle(regions, *star, FLOOR)
             _tet_relax.relax(regions, *star, GOOD, sweeps, 0.0, True)
+        awake[:] = True
         _tet_relax.relax(regions, *star, BAD, sweeps, GIVE, True)
+        awake[:] = True
         _tet_relax.relax(regions, *star, WORSE, sweeps, GIVE, False)
     off = _tet_relax.offsets(regions, points, at, many, cell)[(many > 1) & used]
     known = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,17 @@ if TYPE_CHECKING:
     from ._stereo_run import Gan
 
 
+def place_of(gan: Gan, path: Path) -> Path:
+    """Return the file of a checkpoint: the one given, or in a folder one named after what is trained."""
+    if path.suffix == ".safetensors":
+        return path
+    digest = hashlib.sha256(json.dumps(gan.about, sort_keys=True).encode()).hexdigest()[:16]
+    return path / f"stereo-gan-{digest}.safetensors"
+
+
 def keep(gan: Gan, path: Path) -> None:
     """Write all that training goes on from, whole or not at all."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     state = {f"maker.{k}": v for k, v in gan.maker.state_dict().items()}
@@ -31,9 +41,10 @@ def keep(gan: Gan, path: Path) -> None:
         plain = {k: v.detach().cpu().contiguous() for k, v in state.items()}
         save_file(plain, part, metadata={"recipe": json.dumps(recipe)})
         part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written ({error.strerror or error}); name another folder.") from error
+    except (OSError, SafetensorError) as error:
+        if part.is_file():
+            part.unlink()
+        raise InputError(f"{path} cannot be written ({error}); name another folder.") from error
 
 
 def resume(gan: Gan, path: Path) -> None:

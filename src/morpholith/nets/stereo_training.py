@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..generate import MarkerNetwork, with_reach
 from ..progress import progress
 from ._stereo_run import Gan
-from ._stereo_store import keep, resume
+from ._stereo_store import keep, place_of, resume
 from .stereo_gan import measured, suitable_step
 from .training import device
 
@@ -131,8 +131,8 @@ def learn_architecture(
         it was the 0.05 um of the maps.
     schedule : Schedule or {"paper", "useful"}
     checkpoint : path, optional
-        A file, written every epoch, whole or not at all, and gone on from if it is there; the curves are those of an
-        unbroken run.
+        A file NAME.safetensors, written every epoch, whole or not at all, and gone on from if it is there; the curves
+        are those of an unbroken run. Or a folder, in which trainings of other sections or options do not meet.
     seed : int
         The same seed gives the same network on the same machine.
     device_name : {"cpu", "cuda"}
@@ -164,13 +164,13 @@ def learn_architecture(
     step_um = suitable_step(fits) if step_um is None else _checks.positive(step_um, name="step_um")
     data = [measured(fit, step_um=step_um) for fit in fits]
     gan = Gan(data, schedule, seed, device_name, paper_inputs, hidden, threads, step_um)
-    checkpoint = None if checkpoint is None else Path(checkpoint)
-    if checkpoint is not None and checkpoint.is_file():
-        resume(gan, checkpoint)
+    place = None if checkpoint is None else place_of(gan, Path(checkpoint))
+    if place is not None and place.is_file():
+        resume(gan, place)
     for epoch in progress(range(len(gan.curves), schedule.epochs), label="training"):
         gan.epoch(epoch)
-        if checkpoint is not None and gan.rank == 0:
-            keep(gan, checkpoint)
+        if place is not None and gan.rank == 0:
+            keep(gan, place)
         if on_epoch is not None:
             on_epoch(epoch + 1, gan.network())
     network = with_reach(gan.network(), rng=np.random.default_rng([seed, 7]))
