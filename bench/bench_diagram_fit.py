@@ -131,7 +131,9 @@ def main():
     """Print and write the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--toy", action="store_true")
-    toy = parser.parse_args().toy
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    toy = options.toy
     small, _ = virtual(40, 5.0, 1)
     for power in (1, 2):
         generate.restricted(generate.fit_diagram(small, power=power))
@@ -140,8 +142,9 @@ def main():
         rows += ours(name, labels, truth, spacing)
         if truth is None:
             rows += peer(name, labels)
-    if not toy:
-        pd.DataFrame(rows).round(4).to_csv(RESULTS / "diagram_fit.csv", index=False)
+    options.results.mkdir(parents=True, exist_ok=True)
+    if rows:
+        pd.DataFrame(rows).round(4).to_csv(options.results / "diagram_fit.csv", index=False)
 
 
 if __name__ == "__main__":

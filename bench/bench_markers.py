@@ -104,15 +104,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--save", action="store_true", help="write the tables to bench/results")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     print(f"python {platform.python_version()}, {options.threads} threads")
     for name, row in (("markers", markers(3000 if options.toy else 1_000_000, options)), ("gan_step", step(options))):
         table = pd.DataFrame([row])
         print(f"\n{name}\n{table.T.to_string(header=False)}")
-        if options.save:
-            RESULTS.mkdir(exist_ok=True)
-            table.to_csv(RESULTS / f"{name}.csv", index=False)
+        options.results.mkdir(parents=True, exist_ok=True)
+        table.to_csv(options.results / f"{name}.csv", index=False)
 
 
 if __name__ == "__main__":

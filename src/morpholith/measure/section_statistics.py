@@ -54,10 +54,8 @@ class SectionFrame:
         Neighbouring pixels, both known, for each of the four directions.
     classes : tuple of int arrays
         Ring times 3 plus class of the angle to the radius, of each pair.
-    length_um : (rings * 3,) array
-        Length of all pairs of a class.
-    area_um2 : (rings,) array
-        Area that is known, of each ring.
+    area_um2 : float
+        Area that is known.
     min_pixels : int
         Smaller grains are given to their neighbours.
     """
@@ -70,8 +68,7 @@ class SectionFrame:
     x_um: np.ndarray
     pairs: tuple
     classes: tuple
-    length_um: np.ndarray
-    area_um2: np.ndarray
+    area_um2: float
     min_pixels: int
 
 
@@ -97,7 +94,7 @@ def section_frame(section: Section, *, min_pixels: int = 5) -> SectionFrame:
     step = section.step_um
     y, x = (step * (np.arange(n) - c) for n, c in zip(known.shape, section.centre_px, strict=True))
     number = np.arange(known.size).reshape(known.shape)
-    pairs, classes, length = [], [], np.zeros(len(RINGS) * len(ANGLES))
+    pairs, classes = [], []
     for down, right in PAIRS:
         at = (slice(0, known.shape[0] - down), slice(max(0, -right), known.shape[1] - max(0, right)))
         to = (slice(down, None), slice(max(0, right), known.shape[1] + min(0, right)))
@@ -111,13 +108,9 @@ def section_frame(section: Section, *, min_pixels: int = 5) -> SectionFrame:
         which = len(ANGLES) * (distance > INNER * section.radius_um) + angle
         pairs.append((first, second))
         classes.append(which)
-        length += np.bincount(which, minlength=len(length)) * step * np.hypot(down, right)
-    ring = np.hypot(y[:, None], x) > INNER * section.radius_um
-    area = np.array([(known & ~ring).sum(), (known & ring).sum()]) * step**2
+    area = float(known.sum() * step**2)
     rim = float(np.hypot(y[:, None], x)[known].max())
-    return SectionFrame(
-        known, step, section.radius_um, rim, y, x, tuple(pairs), tuple(classes), length, area, int(min_pixels)
-    )
+    return SectionFrame(known, step, section.radius_um, rim, y, x, tuple(pairs), tuple(classes), area, int(min_pixels))
 
 
 def section_statistics(sections: Sequence[Section], *, min_pixels: int = 5, each: bool = False) -> pd.Series:
@@ -154,8 +147,8 @@ def statistic_names(n_each: int = 0) -> list[str]:
     """Return the names of the statistics, those of `n_each` single sections last.
 
     Of each ring (inner: up to 0.6 of the section's radius): boundaries met per um along lines at 0-30, 30-60 and 60-90
-    degrees to the radius; grains per area; mean and standard deviation of the logarithms of area, axis ratio and
-    radial ratio (extent along over across the radius) of whole grains, the mean log area once more weighted by area;
+    degrees to the radius; whole grains per their area; mean and standard deviation of the logarithms of area, axis
+    ratio and radial ratio (extent along over across the radius) of whole grains, mean log area also weighted by area;
     `order2`, `order4`: mean cosine of 2 and 4 alpha weighted by log axis ratio; correlations of log area with the two
     ratios; distance to the nearest centroid times the root of the number per area, and the mean cosine of twice its
     angle to the radius. Of all grains: quantiles.
@@ -170,18 +163,18 @@ def frame_statistics(labels: Sequence[np.ndarray], frames: Sequence[SectionFrame
     grains = [_grains(one, frame) for one, frame in zip(cleaned, frames, strict=True)]
     met = [_boundaries(one, frame) for one, frame in zip(cleaned, frames, strict=True)]
     pooled = np.concatenate(grains)
-    length = np.sum([f.length_um for f in frames], axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        density = np.log(np.sum(met, axis=0) / length).reshape(len(RINGS), len(ANGLES))
-    area = np.sum([f.area_um2 for f in frames], axis=0)
+        density = np.log(np.sum([m for m, _ in met], axis=0) / np.sum([m for _, m in met], axis=0)).reshape(
+            len(RINGS), len(ANGLES)
+        )
     values = []
     for ring in range(len(RINGS)):
-        values += [*density[ring], *_of_ring(pooled[pooled[:, 0] == ring], area[ring])]
+        values += [*density[ring], *_of_ring(pooled[pooled[:, 0] == ring])]
     whole = pooled[pooled[:, 1] > 0]
     values += _of_all(whole)
     if each:
-        for one, crossings, frame in zip(grains, met, frames, strict=True):
-            values += _of_section(one[one[:, 1] > 0], crossings, frame)
+        for one, crossings in zip(grains, met, strict=True):
+            values += _of_section(one[one[:, 1] > 0], crossings)
     found = np.array(values)
     return np.where(np.isfinite(found), found, np.nan)
 
@@ -219,13 +212,22 @@ def _filled(labels, known):
 
 
 def _boundaries(pieces, frame):
-    """Count the pairs of pixels with a boundary between them, of each class."""
+    """Count the pairs of pixels with a boundary between them, of each class, and sum the length of all pairs.
+
+    Pairs with a pixel of a grain that the outline cuts do not count: whether a surface cuts grains or is made of them
+    must not matter.
+    """
     flat = pieces.ravel()
-    n = len(frame.length_um)
-    return sum(
-        np.bincount(which[flat[first] != flat[second]], minlength=n)
-        for (first, second), which in zip(frame.pairs, frame.classes, strict=True)
-    )
+    n = len(RINGS) * len(ANGLES)
+    whole = np.ones(flat.max(initial=0) + 1, bool)
+    whole[_cut(pieces)] = whole[0] = False
+    met, length = np.zeros(n), np.zeros(n)
+    for (first, second), which, (down, right) in zip(frame.pairs, frame.classes, PAIRS, strict=True):
+        here, there = flat[first], flat[second]
+        both = whole[here] & whole[there]
+        met += np.bincount(which[both & (here != there)], minlength=n)
+        length += np.bincount(which[both], minlength=n) * frame.step_um * np.hypot(down, right)
+    return met, length
 
 
 def _grains(pieces, frame):
@@ -254,7 +256,7 @@ def _grains(pieces, frame):
     near, beta = np.full(len(number), np.nan), np.full(len(number), np.nan)
     if len(number) > 1:
         gap, other = cKDTree(np.stack([cy, cx], 1)).query(np.stack([cy, cx], 1), k=2)
-        near = gap[:, 1] * np.sqrt(len(number) / (frame.area_um2.sum()))
+        near = gap[:, 1] * np.sqrt(len(number) / frame.area_um2)
         ty, tx = cy[other[:, 1]] - cy, cx[other[:, 1]] - cx
         beta = 2 * np.square((ty * uy + tx * ux) / np.maximum(gap[:, 1], 1e-12)) - 1
     ratio = 0.5 * np.log((half + apart) / (half - apart))
@@ -274,16 +276,16 @@ def _cut(pieces):
     return np.unique(pieces[beside & (pieces > 0)])
 
 
-def _of_ring(grains, area):
-    number = [np.log(len(grains) / area)] if len(grains) else [np.nan]
+def _of_ring(grains):
     grains = grains[grains[:, 1] > 0]
     if len(grains) < FEW:
-        return number + [np.nan] * (len(OF_RING) - len(ANGLES) - 1)
+        return [np.nan] * (len(OF_RING) - len(ANGLES))
     _, _, size, ratio, radial, cos2, near, beta = grains.T
     weight = ratio + 1e-9
     order = [np.average(c, weights=weight) for c in (cos2, 2 * cos2**2 - 1)]
     return [
-        *number, size.mean(), size.std(), np.average(size, weights=np.exp(size)), ratio.mean(), ratio.std(),
+        -np.log(np.exp(size).mean()),
+        size.mean(), size.std(), np.average(size, weights=np.exp(size)), ratio.mean(), ratio.std(),
         radial.mean(), radial.std(), *order, _correlation(size, ratio), _correlation(size, radial),
         near.mean(), beta.mean(),
     ]  # fmt: skip
@@ -297,14 +299,14 @@ def _of_all(grains):
     return [*spread, *np.quantile(ratio, RATIO_QUANTILES), *np.quantile(radial, RATIO_QUANTILES)]
 
 
-def _of_section(grains, crossings, frame):
+def _of_section(grains, crossings):
     values = []
     for column in (5, 4):
         for ring in (0, 1):
             mine = grains[grains[:, 0] == ring]
             weight = mine[:, 3] + 1e-9 if column == 5 else np.ones(len(mine))
             values.append(np.average(mine[:, column], weights=weight) if len(mine) >= FEW else np.nan)
-    total = crossings.sum() / max(frame.length_um.sum(), 1e-12)
+    total = crossings[0].sum() / max(crossings[1].sum(), 1e-12)
     return [*values, np.log(total) if total > 0 else np.nan]
 
 

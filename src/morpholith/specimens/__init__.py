@@ -48,6 +48,18 @@ _WHERE = {
     "NanoCt": "nano_ct",
     "VirtualShells": "nano_ct",
     "virtual_shells": "nano_ct",
+    "ReactorLaw": "reactor",
+    "LotScatter": "reactor",
+    "REACTOR_ATMOSPHERES": "reactor",
+    "REACTOR_BASE": "reactor",
+    "REACTOR_BOUNDS": "reactor",
+    "reactor_truth": "reactor",
+    "reactor_variables": "reactor",
+    "reactor_design": "reactor_design",
+    "Lot": "reactor_lots",
+    "synthesise": "reactor_lots",
+    "lot_micrograph": "reactor_lots",
+    "lot_micrographs": "reactor_lots",
 }
 
 __all__ = list(_WHERE)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+from scipy import ndimage as ndi
 
 HABITS = ("needle", "plate", "polyhedral")
 
@@ -26,11 +27,14 @@ class Habit:
         Diameter of a needle, thickness of a plate, edge of a polyhedron's smallest facet.
     length_um : float
         Length of a needle, diameter of a plate or a polyhedron.
+    rounding_um : float
+        Standard deviation of a Gaussian that rounds edges and fills notches, as ripening does; 0 leaves them sharp.
     """
 
     kind: str = "plate"
     thickness_um: float = 0.12
     length_um: float = 0.6
+    rounding_um: float = 0.0
 
     def __post_init__(self):
         if self.kind not in HABITS:
@@ -39,6 +43,8 @@ class Habit:
             raise ValueError(
                 f"a crystal needs 0 < thickness <= length, got {self.thickness_um} and {self.length_um} um."
             )
+        if not 0 <= self.rounding_um <= self.thickness_um:
+            raise ValueError(f"`rounding_um` must lie between 0 and the thickness, got {self.rounding_um}.")
 
 
 def relief(habit: Habit, *, spacing: float, size: int = 768, rng=0) -> np.ndarray:
@@ -65,6 +71,8 @@ def relief(habit: Habit, *, spacing: float, size: int = 768, rng=0) -> np.ndarra
     draw(height, length, max(thick, 1.2), rng)
     low = np.quantile(height[np.isfinite(height)], 0.02)
     height = np.maximum(height, low) * np.float32(spacing)
+    if habit.rounding_um > 0:
+        height = ndi.gaussian_filter(height, habit.rounding_um / spacing, mode="wrap", truncate=3)
     return height - height.mean()
 
 

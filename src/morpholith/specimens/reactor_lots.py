@@ -19,7 +19,7 @@ from .reactor_texture import lamella_length, lamella_thickness
 if TYPE_CHECKING:
     import pandas as pd
 
-COVERAGE, CLUSTERING = 0.5, 0.3
+COVERAGE, CLUSTERING = 0.45, 0.0
 AIMED_FROM = 8000.0  # magnification from which one particle is brought to the middle of the field, as anybody would
 AIMS = 4  # fields that are looked at before one is taken
 PREVIEW = (24, 32)
