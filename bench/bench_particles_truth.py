@@ -15,7 +15,6 @@ fitted family instead, drawn from the prior: there 95 of 100 intervals must hold
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import time
 from pathlib import Path
@@ -119,7 +118,7 @@ def arguments(given=None):
     parser.add_argument("--step", type=float, default=0.05)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--toy", action="store_true")
-    parser.add_argument("--save", default="", help="name of the file in bench/results")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(given)
     if options.toy:
         options.seeds, options.sections, options.budget, options.draws, options.grains = 1, 1, 120, 20, 100
@@ -137,11 +136,13 @@ def main(given=None):
         columns = ["truth", "median", "low", "high", "identifiable", "held"]
         print(f"\n{kind}\n{part.set_index(['quantity', 'seed'])[columns].sort_index().round(3)}")
     print(f"\nwithin: {table.groupby('kind')['held'].mean().round(3).to_dict()}, all {table['held'].mean():.3f}")
-    if options.save:
-        RESULTS.mkdir(exist_ok=True)
-        body = {"machine": platform.processor() or platform.machine(), "options": vars(options), "runs": runs}
-        body["table"] = table.round(5).to_dict("records")
-        (RESULTS / options.save).write_text(json.dumps(body, indent=1, default=str) + "\n", encoding="utf-8")
+    options.results.mkdir(parents=True, exist_ok=True)
+    name = "particles_truth_own" if options.own else "particles_truth"
+    table.round(5).to_csv(options.results / f"{name}.csv", index=False)
+    plain = [{k: v for k, v in one.items() if k not in ("warnings", "parameters")} for one in runs]
+    told = {"budget": options.budget, "sections": options.sections, "diameter_um": options.diameter,
+            "size_um": options.size, "exact": options.exact, "machine": platform.machine()}  # fmt: skip
+    pd.DataFrame(plain).assign(**told).round(4).to_csv(options.results / f"{name}_runs.csv", index=False)
     return table
 
 

@@ -17,6 +17,7 @@ SAYS = {
     "04_judge_a_regression.py": "identify",
     "05_follow_a_working_electrode.py": "error against the truth",
     "06_map_oxidation_states.py": "shift of the energy axis",
+    "07_build_a_particle.py": "tetrahedra in particle.vtu",
 }
 
 

@@ -102,7 +102,7 @@ def test_every_test_can_fail_and_none_hides_a_twin(path):
 BENCHES = (
     "bench_powder", "bench_real", "bench_electrode", "bench_tortuosity", "bench_particles3d", "bench_xanes",
     "bench_xanes_outlines", "bench_xanes_speed", "bench_xanes_chemistry", "bench_power_diagram",
-    "bench_shells", "bench_grains",
+    "bench_shells", "bench_grains", "bench_mesh", "bench_markers", "bench_diagram_fit", "bench_learn_shells",
 )  # fmt: skip
 
 

@@ -174,6 +174,7 @@ def test_a_full_disk_in_the_middle(model, tmp_path, monkeypatch, capsys):
         ("--seed -1", "must not be negative"),
         ("--export obj", "takes vtu"),
         ("--voxel-size -1", "--voxel-size"),
+        ("--voxel-size 50", "no shape on voxels of 50 um"),
         ("--voxel-size 0.1,0.1,0.2", "cubes"),
         ("--cell-size 0", "--cell-size"),
         ("--pores 1.5", "--pores is a share"),

@@ -56,6 +56,7 @@ COMMANDS = (
     Command("virtual", "scan", "morpholith.workflows.virtual_scan:scan"),
     Command("virtual", "section", "morpholith.workflows.virtual_section:section"),
     Command("virtual", "shells", "morpholith.workflows.virtual_shells:shells"),
+    Command("virtual", "campaign", "morpholith.workflows.virtual_campaign:campaign"),
 )
 
 OUT = Annotated[

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 SLACK = 1e-9
 RARE = 0.02  # below this share of allowed recipes rejection is given up
 TRIES = 4096
+CHAINS, ROUNDS, STEPS = 64, 4, 12  # walks at least, and their length for each dimension
 
 
 def contradiction(space: Space) -> None:
@@ -126,28 +127,34 @@ def _thinned(space, codes, n):
 
 def _walked(space, n, rng):
     """Return `n` allowed codes by hit-and-run: whole numbers are drawn first, then the rest uniformly."""
-    a, b, e, f = space.rules()
+    a, _, e, _ = space.rules()
     whole = space.is_integer | space.is_category
     tied = whole & (np.abs(np.concatenate([a, e])) > 0).any(axis=0)
-    starts: dict[tuple, np.ndarray | None] = {}
+    codes, centres = _whole_parts(space, n, rng, whole, tied)
+    bounds = space.bounds[~whole]
+    for key, centre in centres.items():
+        rows = (codes[:, tied] == key).all(axis=1)
+        held = _held(space, centre, whole)
+        codes[np.ix_(rows, ~whole)] = _hit_and_run(centre[~whole], int(rows.sum()), held, bounds, rng)
+    return codes
+
+
+def _whole_parts(space, n, rng, whole, tied):
+    """Return `n` codes whose whole numbers leave room for the rest, and an inner point for each set of tied ones."""
+    centres: dict[tuple, np.ndarray | None] = {}
     rows: list[np.ndarray] = []
     tries = 0
     while len(rows) < n:
         code = _from_uniform(space, rng.random((1, len(space.names))))[0]
-        key = tuple(code[tied])
         tries += 1
-        if key not in starts:
-            starts[key] = _centre(space, code, whole)
-        if starts[key] is None and tries > 50 * (len(rows) + 1):
-            code, key = _any_whole(space, rng, whole, tied, code)
-            starts.setdefault(key, _centre(space, code, whole))
-        inside = starts[key]
-        if inside is None:
-            continue
-        code[~whole] = _hit_and_run(inside[~whole], _held(space, code, whole), space.bounds[~whole], rng)
-        if holds(space, code[None])[0]:
+        if tries > 50 * (len(rows) + 1):
+            code = _any_whole(space, rng, whole, tied, code)
+        key = tuple(code[tied])
+        if key not in centres:
+            centres[key] = _centre(space, code, whole)
+        if centres[key] is not None:
             rows.append(code)
-    return np.array(rows)
+    return np.array(rows), {key: centre for key, centre in centres.items() if centre is not None}
 
 
 def _held(space, code, whole):
@@ -169,7 +176,7 @@ def _any_whole(space, rng, whole, tied, code):
     )  # fmt: skip
     code = code.copy()
     code[tied] = np.round(found.x[tied])
-    return code, tuple(code[tied])
+    return code
 
 
 def _centre(space, code, whole):
@@ -197,18 +204,26 @@ def _centre(space, code, whole):
     return point
 
 
-def _hit_and_run(x, rules, bounds, rng):
-    """Return a point of the polytope after enough random chords to forget the start."""
-    if not len(x):
-        return x
+def _hit_and_run(centre, n, rules, bounds, rng):
+    """Return `n` points of a polytope, each the end of a walk of its own along random chords.
+
+    The directions take the shape of the polytope from where the walks are, so that thin ones are filled as well.
+    """
     basis = _null_space(rules[2], bounds)
-    if not basis.shape[1]:
-        return x
-    for _ in range(20 * basis.shape[1]):
-        way = basis @ rng.standard_normal(basis.shape[1])
-        back, ahead = _chord(x, -way, rules, bounds), _chord(x, way, rules, bounds)
-        x = x + rng.uniform(-back, ahead) * way
-    return np.clip(x, *bounds.T)
+    p = basis.shape[1]
+    if not p:
+        return np.tile(centre, (n, 1))
+    flat = np.linalg.pinv(basis)
+    x = np.tile(centre, (max(n, CHAINS), 1))
+    shape = np.eye(p)
+    for _ in range(ROUNDS):
+        for _ in range(STEPS * p):
+            way = rng.standard_normal((len(x), p)) @ shape.T @ basis.T
+            back, ahead = _chords(x, -way, rules, bounds), _chords(x, way, rules, bounds)
+            x = x + rng.uniform(-back, ahead)[:, None] * way
+        spread = np.atleast_2d(np.cov(x @ flat.T, rowvar=False))
+        shape = np.linalg.cholesky(spread + (1e-9 * np.trace(spread) / p + 1e-300) * np.eye(p))
+    return np.clip(x[:n], *bounds.T)
 
 
 def _null_space(e, bounds):
@@ -219,13 +234,13 @@ def _null_space(e, bounds):
     return width * (null_space(e * width.T) if len(e) else np.eye(len(bounds)))
 
 
-def _chord(x, way, rules, bounds):
-    """Return how many times `way` fits before a bound or constraint ends it."""
+def _chords(x, way, rules, bounds):
+    """Return how many times each `way` fits before a bound or constraint ends it, (n,)."""
     a, b = rules[:2]
-    rate = np.concatenate([a @ way, way, -way])
-    room = np.concatenate([b - a @ x, bounds[:, 1] - x, x - bounds[:, 0]])
-    ends = rate > 1e-15
-    return max(0.0, float(np.min(room[ends] / rate[ends], initial=np.inf))) if ends.any() else 0.0
+    rate = np.concatenate([way @ a.T, way, -way], axis=1)
+    room = np.concatenate([b - x @ a.T, bounds[:, 1] - x, x - bounds[:, 0]], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(rate > 1e-15, np.maximum(room, 0.0) / rate, np.inf).min(axis=1)
 
 
 def moved(space: Space, start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -259,10 +274,6 @@ def _kept_equal(space, start, end, whole):
 
 def _clipped(space, start, end, whole):
     """Return the points on the ways where the first bound or inequality ends them."""
-    a, b = space.rules()[:2]
     way = np.where(whole, 0.0, end - start)
-    rate = np.concatenate([way @ a.T, way, -way], axis=1)
-    room = np.concatenate([b - start @ a.T, space.bounds[:, 1] - start, start - space.bounds[:, 0]], axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(rate > 1e-15, np.maximum(room, 0.0) / rate, np.inf).min(axis=1, initial=np.inf)
-    return np.clip(start + np.minimum(share, 1.0)[:, None] * way, *space.bounds.T)
+    share = np.minimum(_chords(start, way, space.rules(), space.bounds), 1.0)
+    return np.clip(start + share[:, None] * way, *space.bounds.T)

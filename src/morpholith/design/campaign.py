@@ -92,7 +92,7 @@ class Campaign:
         return sum(not r.real for r in self.records)
 
     def table(self) -> pd.DataFrame:
-        """Return one row a record: `call`, `batch`, `phase`, conditions, and mean, `_se` and `_n` of each descriptor."""
+        """Return one row a record: `call`, `batch`, `phase`, conditions, each descriptor with `_se`, `_n`."""
         return records_table(self.records)
 
 
@@ -117,7 +117,7 @@ def campaign(path: str | Path, *, space: Space | None = None, seed: int | None =
     if not path.exists() or (space is not None and path.is_file() and path.stat().st_size == 0):
         if space is None:
             raise InputError(f"{path} does not exist; give a space to begin a campaign, or check the path.")
-        return _begun(path, space, np.random.SeedSequence().entropy % 2**63 if seed is None else int(seed))
+        return _begun(path, space, int(np.random.default_rng(seed).integers(2**62)) if seed is None else int(seed))
     head, records, said = _read(path)
     known = space_from_json(head["space"])
     if space is not None:
@@ -159,7 +159,8 @@ def _begun(path, space, seed):
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        if part.is_file():
+            part.unlink()
         raise InputError(f"{path} cannot be written ({error.strerror or error}); name another file.") from error
     return Campaign(path, space, seed, [])
 

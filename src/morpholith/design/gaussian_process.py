@@ -10,6 +10,7 @@ LEVEL, SLOPE, WORD = 10.0, 1.0, 1.0  # prior variances of the mean, of a slope o
 UNKNOWN = 1e-2  # noise expected where no error is known, of the variance
 FLAT = 1e-12
 BOUND = 9.0
+AROUND = 0.15  # of a range: over which the noise of calls is averaged
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Process:
         By which standard deviations are multiplied: 1, or more where leaving one out shows that they are too small.
     evidence : float
         Logarithm of the posterior of `theta`, in the descriptor's own unit.
+    shared : (n,) array or None
+        Variance, at the data, of what all calls have in common: the noise of one, where all have the same seed.
     """
 
     data: Inputs
@@ -71,6 +74,7 @@ class Process:
     variance: np.ndarray
     widen: float
     evidence: float
+    shared: np.ndarray | None = None
 
     def at(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of the (transformed) descriptor, (n,) each."""
@@ -79,7 +83,8 @@ class Process:
         cross = covariance(self.theta, self.data, inputs)
         half = solve_triangular(self.factor, cross, lower=True, check_finite=False)
         own = own_variance(self.theta, inputs) - np.einsum("ij,ij->j", half, half)
-        return self._back(cross.T @ self.alpha), self.widen * self.scale * np.sqrt(np.maximum(own, FLAT))
+        variance = (self.widen * self.scale) ** 2 * np.maximum(own, FLAT) + self._shared(inputs) ** 2
+        return self._back(cross.T @ self.alpha), np.sqrt(variance)
 
     def joint(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         """Return mean (n,) and covariance (n, n) of the (transformed) descriptor."""
@@ -88,7 +93,16 @@ class Process:
         cross = covariance(self.theta, self.data, inputs)
         half = solve_triangular(self.factor, cross, lower=True, check_finite=False)
         own = covariance(self.theta, inputs, inputs) - half.T @ half
-        return self._back(cross.T @ self.alpha), (self.widen * self.scale) ** 2 * own
+        shared = self._shared(inputs)
+        return self._back(cross.T @ self.alpha), (self.widen * self.scale) ** 2 * own + np.outer(shared, shared)
+
+    def _shared(self, inputs):
+        """Return the standard deviation of what calls have in common, averaged over the calls around."""
+        if self.shared is None:
+            return np.zeros(len(inputs))
+        n, p = len(self.shared), max(inputs.x.shape[1], 1)
+        near = np.exp(-_square(inputs.x, self.data.x[:n]) / (2 * AROUND**2 * p)) + 1e-12
+        return np.sqrt(near @ self.shared / near.sum(axis=1))
 
     def _back(self, standard):
         return self.centre + self.scale * standard
@@ -115,7 +129,7 @@ class Process:
         variance = np.r_[self.variance, noise]
         return Process(
             joined(self.data, inputs), self.log, self.centre, self.scale, self.theta, factor, alpha, variance,
-            self.widen, self.evidence,
+            self.widen, self.evidence, self.shared,
         )  # fmt: skip
 
 
@@ -166,7 +180,9 @@ def _fit(data, mean, variance, log, start):
     inverse = _inverse(factor)
     alpha = inverse @ y
     left_out = alpha / np.sqrt(np.diag(inverse))
-    widen = float(np.clip(np.sqrt(np.mean(left_out**2)), 1.0, 3.0))
+    # what was learnt from the calls fits them better than new ones
+    learnt = min(len(theta) - 1, len(y) // 2)
+    widen = float(np.clip(np.sqrt(np.sum(left_out**2) / (len(y) - learnt)), 1.0, 3.0))
     evidence = -best.fun - len(y) * np.log(scale) - (mean.sum() if log else 0.0)
     return Process(data, log, centre, scale, theta, factor, alpha, noise + np.exp(theta[-2]), widen, float(evidence))
 
@@ -177,7 +193,7 @@ def _prior(p, q, known):
     return np.array(mean), np.array([0.9] * p + [1.0] * q + [1.5, 2.0, 1.5])
 
 
-def _parts(theta, a, b):
+def _parts(theta, a):
     """Return the lengths, the words' theta, and the numbers that follow."""
     p, q = a.x.shape[1], a.words.shape[1]
     return np.exp(theta[:p]), np.exp(theta[p : p + q]), np.exp(theta[p + q :])
@@ -199,7 +215,7 @@ def _steady(a, b):
 
 def covariance(theta: np.ndarray, a: Inputs, b: Inputs) -> np.ndarray:
     """Return the covariance (n, m) of the standardised descriptor between two sets of conditions."""
-    lengths, offsets, (s2, _, depart) = _parts(theta, a, b)
+    lengths, offsets, (s2, _, depart) = _parts(theta, a)
     wave = _matern(_square(a.x / lengths, b.x / lengths))[0]
     for c, offset in enumerate(offsets):
         wave = wave * np.where(a.words[:, None, c] != b.words[None, :, c], np.exp(-offset), 1.0)
@@ -216,7 +232,7 @@ def _square(a, b):
 
 def own_variance(theta: np.ndarray, a: Inputs) -> np.ndarray:
     """Return the diagonal of `covariance` of a set with itself."""
-    s2, _, depart = _parts(theta, a, a)[2]
+    s2, _, depart = _parts(theta, a)[2]
     return s2 + LEVEL + SLOPE * ((a.x - 0.5) ** 2).sum(1) + WORD * a.words.shape[1] + depart * a.real
 
 
@@ -228,7 +244,7 @@ def _inverse(factor):
 
 def _negative(theta, y, noise, data, apart, other, steady, prior):
     """Return minus the log posterior of `theta` and its gradient."""
-    lengths, offsets, (s2, extra, depart) = _parts(theta, data, data)
+    lengths, offsets, (s2, extra, depart) = _parts(theta, data)
     r2 = sum((d / ell**2 for d, ell in zip(apart, lengths, strict=True)), np.zeros((len(y), len(y))))
     wave, bend = _matern(r2)
     words = np.ones_like(wave)

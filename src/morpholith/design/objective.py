@@ -36,7 +36,7 @@ class Target:
 
     descriptor: str
     value: float | None = None
-    tolerance: float | None = None
+    tolerance: float = np.nan
     direction: str = "at"
     weight: float = 1.0
 
@@ -47,7 +47,7 @@ class Target:
             raise InputError(f"the target {name!r} needs a value, or a direction 'high' or 'low'.")
         if self.value is not None and not np.isfinite(self.value):
             raise InputError(f"the target {name!r} must be a finite number, got {self.value!r}.")
-        if self.tolerance is None:
+        if np.isnan(self.tolerance):
             if not self.value:
                 raise InputError(f"the target {name!r} needs a tolerance: there is no value to take 3 % of.")
             object.__setattr__(self, "tolerance", SHARE * abs(self.value))
@@ -60,6 +60,14 @@ class Target:
         """Whether more is always better."""
         return self.value is None
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Lowest and highest value that is still good."""
+        if self.value is None:
+            return -np.inf, np.inf
+        low = -np.inf if self.direction == "low" else self.value - self.tolerance
+        return low, np.inf if self.direction == "high" else self.value + self.tolerance
+
     def __str__(self) -> str:
         if self.endless:
             return f"{self.descriptor} {self.direction}"
@@ -68,7 +76,10 @@ class Target:
 
 
 def targets_like(
-    reference: Mapping[str, Any], *, tolerances: Mapping[str, float] | None = None, weights: Mapping[str, float] | None = None
+    reference: Mapping[str, Any],
+    *,
+    tolerances: Mapping[str, float] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> list[Target]:
     """Return the targets of a powder that is to be made again.
 
@@ -86,7 +97,7 @@ def targets_like(
     for name, given in reference.items():
         value, error = given if isinstance(given, tuple) else (given, 0.0)
         wide = 2 * float(error) if np.isfinite(error) else 0.0
-        tolerance = (tolerances or {}).get(name) or max(SHARE * abs(float(value)), wide) or None
+        tolerance = (tolerances or {}).get(name) or max(SHARE * abs(float(value)), wide) or np.nan
         found.append(Target(name, float(value), tolerance, weight=(weights or {}).get(name, 1.0)))
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,12 @@ import numpy as np
 
 from ..errors import InputError
 from . import _polytope
+from .constraints import Linear, linear
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SLACK = 1e-9  # of a constraint's size, for rounding
+DECADE = 10.0
 
 
 @dataclass(frozen=True)
@@ -43,64 +43,14 @@ class Categorical:
 
 
 @dataclass(frozen=True)
-class Linear:
-    """A linear constraint: the sum of coefficient times condition is "<=" or "==" `bound`."""
-
-    coefficients: Mapping[str, float]
-    bound: float
-    relation: str = "<="
-    text: str = ""
-
-    def __str__(self) -> str:
-        terms = " + ".join(f"{value:g}*{name}" for name, value in self.coefficients.items())
-        return self.text or f"{terms} {self.relation} {self.bound:g}"
-
-
-def linear(text: str) -> Linear:
-    """Read a constraint such as ``"NaOH + 2*NH4OH <= 1.5"``, with ``<=``, ``>=`` or ``==``.
-
-    Terms are ``name``, ``number*name`` or ``number``, joined by + and -, on either side.
-
-    Raises
-    ------
-    InputError
-        It cannot be read.
-    """
-    parts = re.split(r"(<=|>=|==)", text)
-    if len(parts) != 3:
-        raise InputError(f"constraint {text!r} needs one of <=, >=, ==; write it like 'NaOH + 2*NH4OH <= 1.5'.")
-    left, right = _terms(parts[0], text), _terms(parts[2], text)
-    sign = -1.0 if parts[1] == ">=" else 1.0
-    names = [name for name in dict.fromkeys([*left, *right]) if name]
-    coefficients = {name: sign * (left.get(name, 0.0) - right.get(name, 0.0)) for name in names}
-    bound = sign * (right.get("", 0.0) - left.get("", 0.0))
-    return Linear(coefficients, bound, "==" if parts[1] == "==" else "<=", text.strip())
-
-
-def _terms(side, text):
-    """Return the coefficient of each name in one side of a constraint; that of the empty name is the constant."""
-    number = r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?"
-    term = re.compile(rf"\s*([+-]?)\s*(?:({number})\s*\*?\s*)?([A-Za-z_]\w*)?\s*")
-    found: dict[str, float] = {}
-    at = 0
-    while at < len(side):
-        match = term.match(side, at)
-        if not match or match.end() == at or not (match[2] or match[3]) or (found and not match[1]):
-            raise InputError(f"constraint {text!r} cannot be read at {side[at:].strip()!r}; write 'a + 2*b <= 1.5'.")
-        value = float(match[2] or 1) * (-1 if match[1] == "-" else 1)
-        found[match[3] or ""] = found.get(match[3] or "", 0.0) + value
-        at = match.end()
-    return found
-
-
-@dataclass(frozen=True)
 class Space:
     """The recipes that are allowed.
 
     Parameters
     ----------
     conditions : mapping of str to Continuous, Integer, Categorical, (low, high) or list of words
-        Every condition that the process has, in the order in which tables show them.
+        Every condition that the process has, in the order in which tables show them. A pair of positive numbers a
+        factor of 10 or more apart has a log scale; `Continuous` says it outright.
     fixed : mapping of str to value
         Conditions that are not to be searched, within their own bounds.
     constraints : sequence of Linear or str
@@ -221,7 +171,7 @@ class Space:
         import pandas as pd
 
         codes = np.asarray(codes, float).reshape(-1, len(self.names))
-        table = {}
+        table: dict[str, Any] = {}
         for name, kind in self.conditions.items():
             if name in self.fixed:
                 table[name] = [self.fixed[name]] * len(codes)
@@ -281,13 +231,13 @@ class Space:
 
     def to_json(self) -> dict[str, Any]:
         """Return what a campaign's file says of the space; a cost that is a function is not kept."""
-        kinds = {}
+        kinds: dict[str, dict[str, Any]] = {}
         for name, kind in self.conditions.items():
             if isinstance(kind, Categorical):
                 kinds[name] = {"options": list(kind.options)}
             else:
-                kinds[name] = {"low": kind.low, "high": kind.high, "integer": isinstance(kind, Integer)}
-                kinds[name]["log"] = isinstance(kind, Continuous) and kind.log
+                log = isinstance(kind, Continuous) and kind.log
+                kinds[name] = {"low": kind.low, "high": kind.high, "integer": isinstance(kind, Integer), "log": log}
         rules = [[dict(r.coefficients), r.bound, r.relation, r.text] for r in self.constraints]
         cost = dict(self.cost) if isinstance(self.cost, Mapping) else None
         return {"conditions": kinds, "fixed": dict(self.fixed), "constraints": rules, "cost": cost}
@@ -323,7 +273,8 @@ def _kind(name, given):
             raise InputError(f"condition {name!r} needs two or more different words, got {list(words)}.")
         return Categorical(tuple(words))
     if isinstance(given, (list, tuple)) and len(given) == 2 and not any(isinstance(g, str) for g in given):
-        return _kind(name, Continuous(float(given[0]), float(given[1])))
+        low, high = float(given[0]), float(given[1])
+        return _kind(name, Continuous(low, high, log=low > 0 and high >= DECADE * low))
     raise InputError(f"condition {name!r} must be (low, high), a list of words or a kind of condition; got {given!r}.")
 
 
@@ -338,6 +289,8 @@ def _code(kind, name, value):
         number = np.nan
     if not np.isfinite(number):
         raise InputError(f"condition {name!r} must be a number, got {value!r}.")
+    if number <= 0 and isinstance(kind, Continuous) and kind.log:
+        raise InputError(f"condition {name!r} has a log scale and must be above 0, got {value!r}.")
     return number
 
 
@@ -354,7 +307,9 @@ def _check_rule(kinds, rule):
         raise InputError(f"constraint {rule} needs the relation '<=' or '==', got {rule.relation!r}.")
     for name in rule.coefficients:
         if name not in kinds:
-            raise InputError(f"constraint '{rule}' names {name!r}, which is no condition; there are {', '.join(kinds)}.")
+            raise InputError(
+                f"constraint '{rule}' names {name!r}, which is no condition; there are {', '.join(kinds)}."
+            )
         if isinstance(kinds[name], Categorical):
             raise InputError(f"constraint '{rule}' names {name!r}, whose values are words; constrain numbers only.")
     if not all(np.isfinite([*rule.coefficients.values(), rule.bound])):

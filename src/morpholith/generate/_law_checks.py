@@ -1,4 +1,4 @@
-"""Is what was learnt calibrated, and do the sections look like it?"""
+"""Do the intervals hold in simulations, and do the sections look like simulations at all?"""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import _law_regression as regression
+from ._law_likelihood import Emulator, emulate, sample
 
-LEVELS = (0.5, 0.8, 0.95)
-SURE = 0.05  # no statistic is predicted better than this, in units of its width over simulations
-WIDEST = 3.0  # most that intervals are widened to be calibrated
+LEVELS = np.array([[0.5], [0.8], [0.95]])
+WIDEST = 2.0  # factor that intervals are widened by at most
+ODD = 3.0  # standard deviations that a statistic is named from
 
 
 class Calibration(NamedTuple):
@@ -19,7 +19,7 @@ class Calibration(NamedTuple):
     Attributes
     ----------
     n : int
-        Simulations tried, drawn from the posterior.
+        Simulations tried, drawn from those near the posterior.
     covered : (3, d) array
         Share of them within intervals of 50, 80 and 95 %, as they come out.
     ranks : (n, d) array
@@ -40,13 +40,14 @@ class Misfit(NamedTuple):
     Attributes
     ----------
     p : float
-        Share of simulations at least as far from the others as the data are.
+        Share of simulations at least as far as the data are from what the law nearest to them leads one to expect.
     distance : float
-        Energy distance of the data to the simulations over the median of that of simulations.
+        Square of that distance (Mahalanobis) of the data over the median of simulations.
     worst : tuple of (str, float)
         Statistics farther than three standard deviations off, and by how many.
-    names, predicted, sd : arrays (k,)
-        Of the statistics that were compared: what the posterior predicts, and its standard deviation.
+    names : (m,) array of str
+    predicted, sd : (m,) arrays
+        What the posterior expects of each statistic, and its standard deviation, discrepancy included.
     """
 
     p: float
@@ -57,59 +58,60 @@ class Misfit(NamedTuple):
     sd: np.ndarray
 
 
-def calibrate(z, learnt, near, *, n, share, rng) -> Calibration:
-    """Take `n` simulations near the data for the data in turn, drawn by their weights `near`.
-
-    The prior is here the density that simulations were drawn from: what it is replaced by in the end is exact.
-    """
-    chosen = rng.choice(len(z), size=min(n, int((near > 0).sum())), replace=False, p=near)
+def calibrate(made, observed, *, around, n, rng) -> Calibration:
+    """Take `n` simulations near the posterior for the data in turn; their sections are those of laws exactly."""
+    emulator = emulate(made.z, made.statistics, observed, widths=made.widths, discrepancy=0.0, around=around)
+    chosen = rng.choice(len(made.z), size=n, replace=False, p=_chances(emulator.weights, n))
     below, apart = [], []
-    others = np.ones(len(z), bool)
     for i in chosen:
-        others[i] = False
-        draws = regression.shifted(
-            z[others], learnt.of_simulations[others], learnt.of_simulations[i], learnt.spread, share=share
-        )
-        others[i] = True
-        mean, spread = regression.moments(draws)
-        below.append(draws.weights @ (draws.values < z[i]))
-        apart.append(np.abs(z[i] - mean) / np.sqrt(np.diag(spread)))
+        at = emulator.standardised(made.statistics[i])
+        draws = sample(emulator, at, made.z.shape[1], rng=rng, short=True)
+        below.append((draws < made.z[i]).mean(0))
+        apart.append(np.abs(made.z[i] - draws.mean(0)) / np.maximum(draws.std(0), 1e-9))
     ranks, off = np.array(below), np.array(apart)
     covered = np.array([(np.abs(ranks - 0.5) <= level / 2).mean(0) for level in LEVELS])
     widen = np.clip(np.quantile(off, 0.95, axis=0) / 1.96, 1.0, WIDEST)
     return Calibration(len(chosen), covered, ranks, widen)
 
 
-def misfit(statistics, observed, learnt, weights, names) -> Misfit:
-    """Compare what the learnt numbers leave unexplained of the statistics, data against simulations."""
-    near = weights > 0
-    w = weights[near] / weights[near].sum()
-    scale = regression.scale_of(statistics[near], observed)
-    x = np.vstack([regression.standardised(statistics[near], scale), regression.standardised(observed[None], scale)])
-    m = np.vstack([learnt.of_simulations[near], learnt.of_observed])
-    design = np.hstack([np.ones((len(m), 1)), m - learnt.of_observed])
-    root = np.sqrt(w)[:, None]
-    slope = np.linalg.lstsq(root * design[:-1], root * x[:-1], rcond=None)[0]
-    left = x - design @ slope
-    covariance = (w[:, None] * left[:-1]).T @ left[:-1]
-    sd = np.sqrt(np.diag(covariance) + SURE**2)
-    off = left[-1] / sd
-    values, axes = np.linalg.eigh(covariance)
+def _chances(weights, n) -> np.ndarray:
+    """Chances to be chosen by weight, flattened so that `n` can be had."""
+    w = weights / weights.sum()
+    while (w > 0).sum() < n or w.max() > 0.5:
+        w = 0.5 * w + 0.5 / len(w)
+    return w
+
+
+def misfit(emulator: Emulator, draws: np.ndarray, observed: np.ndarray, names) -> Misfit:
+    """Compare what the law nearest to the data leaves unexplained with what laws leave of their own sections."""
+    at = emulator.standardised(observed)
+    z = draws.mean(0)
+    w = emulator.weights / emulator.weights.sum()
+    covariance = (w[:, None] * emulator.residuals).T @ emulator.residuals
     # directions in which statistics hardly vary are not blown up
-    white = left @ axes / np.sqrt(np.maximum(values, 0.02 * values.max()))
-    cloud, at = white[:-1], white[-1]
-    mutual = _apart(cloud) @ w
-    inner = w @ mutual
-    own = 2 * mutual - inner
-    distance = 2 * (np.linalg.norm(cloud - at, axis=1) @ w) - inner
-    kept = np.array(names)[scale.kept]
-    order = np.argsort(-np.abs(off))
-    worst = tuple((str(kept[k]), float(off[k])) for k in order[:6] if abs(off[k]) > 3)
-    p = (w @ (own >= distance) * len(w) + 1) / (len(w) + 1)
-    predicted = scale.middle + scale.width * (x[-1] - left[-1])
-    return Misfit(float(p), float(distance / np.median(own)), worst, kept, predicted, scale.width * sd)
+    values, axes = np.linalg.eigh(covariance)
+    precision = axes / np.maximum(values, 0.02 * values.max()) @ axes.T
+    slope = _slope(emulator, z)
+    # what parameters could take up is taken up in simulations too
+    gain = np.linalg.solve(slope @ precision @ slope.T + np.eye(len(z)), slope @ precision)
+    own = at - emulator.mean(z[None])[0][0]
+    off = np.vstack([emulator.residuals, own])
+    off = off - off @ gain.T @ slope
+    square = np.einsum("nm,mk,nk->n", off, precision, off)
+    p = float((w @ (square[:-1] >= square[-1]) * len(w) + 1) / (len(w) + 1))
+    order = np.argsort(square[:-1])
+    median = float(square[:-1][order][min(np.searchsorted(np.cumsum(w[order]), 0.5), len(w) - 1)])
+    kept = np.array(names)[emulator.kept]
+    apart = own / emulator.sd
+    far = np.argsort(-np.abs(apart))[:6]
+    worst = tuple((str(kept[k]), float(apart[k])) for k in far if abs(apart[k]) > ODD)
+    predicted = emulator.middle + emulator.width * emulator.mean(z[None])[0][0]
+    return Misfit(p, float(square[-1] / median), worst, kept, predicted, emulator.width * emulator.sd)
 
 
-def _apart(cloud):
-    square = np.square(cloud).sum(1)
-    return np.sqrt(np.maximum(square[:, None] + square - 2 * cloud @ cloud.T, 0))
+def _slope(emulator, z) -> np.ndarray:
+    """Derivatives (d, m) of the expected statistics."""
+    step = 0.05
+    ends = np.vstack([z + step * np.eye(len(z)), z - step * np.eye(len(z))])
+    mean = emulator.mean(ends)[0]
+    return (mean[: len(z)] - mean[len(z) :]) / (2 * step)

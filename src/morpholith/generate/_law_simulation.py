@@ -10,7 +10,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from ..measure import SectionFrame, frame_statistics
+from ..measure import SectionFrame, frame_statistics, with_losses
 from ..progress import progress
 from .marker_law import CLIP, MarkerLaw
 from .marker_law import COVERED as REACHED
@@ -72,7 +72,10 @@ def law_statistics(
         one = law_section(law, frame, height, rng)
         if one is None:
             return None
-        labels.append(one)
+        boundary, elsewhere = frame.losses
+        labels.append(
+            with_losses(one, frame.known, boundary=boundary, elsewhere=elsewhere, min_pixels=frame.min_pixels, rng=rng)
+        )
     return frame_statistics(labels, frames, each=each)
 
 

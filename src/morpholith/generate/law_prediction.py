@@ -123,9 +123,9 @@ def predict_grains(
     *,
     rng: np.random.Generator,
     radius_um: float | None = None,
-    n_draws: int = 80,
-    n_prior: int = 30,
-    n_grains: float = 800,
+    n_draws: int = 50,
+    n_prior: int = 25,
+    n_grains: float = 500,
 ) -> pd.DataFrame:
     """Predict the grains in 3D from what sections say, with intervals.
 
@@ -146,8 +146,8 @@ def predict_grains(
     Returns
     -------
     DataFrame
-        Index `quantity`: `median`, `low`, `high` (95 %), `prior_low`, `prior_high` (95 % of the prior), `width` (of the
-        interval over that of the prior), `identifiable` ("yes" below 0.5, "weakly" below 0.85, else "no").
+        Index `quantity`: `median`, `low`, `high` (95 %), `prior_low`, `prior_high` (95 % of the prior), `width` (share of the
+        prior's interval that is left open), `identifiable` ("yes" below 0.5, "weakly" below 0.85, else "no").
     """
     import pandas as pd
     from scipy.special import ndtri
@@ -174,7 +174,9 @@ def predict_grains(
     emulated = np.clip(emulated, own.min(0), own.max(0))
     low, median, high = regression.weighted_quantile(emulated, posterior.weights, (0.025, 0.5, 0.975))
     prior_low, prior_high = np.nanquantile(values[n_draws:], (0.025, 0.975), axis=0)
-    share = (high - low) / np.maximum(prior_high - prior_low, 1e-12)
+    # of the prior's range, what the interval leaves open: nothing where it lies beyond
+    left = np.minimum(high, prior_high) - np.maximum(low, prior_low)
+    share = np.maximum(left, 0) / np.maximum(prior_high - prior_low, 1e-12)
     words = np.where(share < 0.5, "yes", np.where(share < 0.85, "weakly", "no"))
     columns = {
         "median": median, "low": low, "high": high, "prior_low": prior_low, "prior_high": prior_high, "width": share,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import model_file
+from .. import _checks, model_file
 from ..errors import InputError
 from .architecture import Architecture
 from .marker_law import MarkerLaw
@@ -138,12 +138,14 @@ def _built(arrays: dict[str, np.ndarray], recipe: dict[str, Any]) -> ParticleMod
         return ARCHITECTURES[described["kind"]].from_state(own, described["settings"])
 
     shells = recipe["shells"]
+    if not isinstance(recipe["about"], dict):
+        raise TypeError("`about`, which is no JSON object")
     return ParticleModel(
         name=str(recipe["name"]),
         shells=ShellModel(tuple(Family(**family) for family in shells["families"])),
-        shell_voxel_um=float(shells["voxel_um"]),
+        shell_voxel_um=_checks.positive(float(shells["voxel_um"]), name="shells.voxel_um"),
         architecture=architecture(recipe["architecture"], "architecture"),
-        voxel_um=float(recipe["voxel_um"]),
+        voxel_um=_checks.positive(float(recipe["voxel_um"]), name="voxel_um"),
         min_shell_voxels=float(shells["min_voxels"]),
         draws=tuple(architecture(one, f"draws.{k}") for k, one in enumerate(recipe["draws"])),
         about=recipe["about"],

@@ -100,8 +100,8 @@ def particle(
     Raises
     ------
     InputError
-        A voxel size that is not positive, or so small that the volume has more than 2^31 voxels; a shell model whose
-        shells are all too small; a shell that holds no grain.
+        A voxel size that is not positive, larger than the shell, or so small that the volume has more than 2^31 voxels;
+        a shell model whose shells are all too small; a shell that holds no grain.
     """
     _checks.choice(surface, SURFACES, name="surface")
     voxel = model.voxel_um if voxel_um is None else _checks.positive(voxel_um, name="voxel_um")
@@ -178,6 +178,10 @@ def fill_shell(
     reach = architecture.reach_um
     far = float(shell_radius(shell_um).max())
     # of the shell alone: the seeds must not change with the voxels
+    if voxel_um > far:
+        raise InputError(
+            f"a particle of {2 * far:.3g} um has no shape on voxels of {voxel_um:g} um; ask for smaller voxels."
+        )
     around = far + SEEDED * reach
     far += voxel_um
     field = architecture.draw((-around,) * 3, (around,) * 3, rng=rng)

@@ -40,6 +40,7 @@ from .radial import mean_profile, radial_profiles
 from .reference_fit import AxisFit, Reference, fit_axis, prepare_references, state_values
 from .regression import LinearFit, equation, linear_fit
 from .representative import phase_fraction, required_size
+from .section_loss import at_boundary, loss_rates, with_losses
 from .section_statistics import SectionFrame, frame_statistics, section_frame, section_statistics, statistic_names
 from .section_tables import section_chords, section_grains
 from .shape import particles
@@ -97,6 +98,7 @@ __all__ = [
     "TortuosityBudget",
     "Trend",
     "absorption_edges",
+    "at_boundary",
     "budget_table",
     "cautions",
     "change_with_depth",
@@ -148,6 +150,7 @@ __all__ = [
     "library_numbers",
     "linear_fit",
     "local_thickness",
+    "loss_rates",
     "mass_balance",
     "mean_and_sd",
     "mean_profile",
@@ -203,6 +206,7 @@ __all__ = [
     "whole_particles",
     "whole_weights",
     "widen",
+    "with_losses",
     "with_references",
     "with_signal",
     "without_surroundings",

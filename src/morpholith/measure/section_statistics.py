@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
+from .section_loss import loss_rates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +59,8 @@ class SectionFrame:
         Area that is known.
     min_pixels : int
         Smaller grains are given to their neighbours.
+    losses : (float, float)
+        Share of the pixels at boundaries, and of the others, that the measured section misses.
     """
 
     known: np.ndarray
@@ -70,6 +73,7 @@ class SectionFrame:
     classes: tuple
     area_um2: float
     min_pixels: int
+    losses: tuple[float, float] = (0.0, 0.0)
 
 
 def section_frame(section: Section, *, min_pixels: int = 5) -> SectionFrame:
@@ -110,7 +114,10 @@ def section_frame(section: Section, *, min_pixels: int = 5) -> SectionFrame:
         classes.append(which)
     area = float(known.sum() * step**2)
     rim = float(np.hypot(y[:, None], x)[known].max())
-    return SectionFrame(known, step, section.radius_um, rim, y, x, tuple(pairs), tuple(classes), area, int(min_pixels))
+    return SectionFrame(
+        known, step, section.radius_um, rim, y, x, tuple(pairs), tuple(classes), area, int(min_pixels),
+        loss_rates(section),
+    )  # fmt: skip
 
 
 def section_statistics(sections: Sequence[Section], *, min_pixels: int = 5, each: bool = False) -> pd.Series:

@@ -45,12 +45,19 @@ def posterior_figure(table: DataFrame) -> Figure:
         ylim=(len(table) - 0.4, -0.8),
     )
     ax.spines[:].set_visible(False)
+    _legend(ax)
+    return fig
+
+
+def _legend(ax, prior: str | None = None) -> None:
+    """Say above the bars what their colours mean."""
     from matplotlib.lines import Line2D
 
     words = {"yes": "told by the sections", "weakly": "told weakly", "no": "not told"}
     marks = [Line2D([], [], color=COLOURS[k], linewidth=7, label=text) for k, text in words.items()]
-    ax.legend(handles=marks, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=3)
-    return fig
+    if prior is not None:
+        marks.append(Line2D([], [], color="#DDDDDD", linewidth=7, label=prior))
+    ax.legend(handles=marks, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=len(marks))
 
 
 def _within(name, row, ends):
@@ -104,6 +111,7 @@ def grains_figure(table: DataFrame, truth: Mapping[str, float] | None = None) ->
     ax.set(yticks=range(len(names)), yticklabels=[QUANTITIES[n] for n in names], xticks=[], xlim=(-0.02, 1.32))
     ax.invert_yaxis()
     ax.spines[:].set_visible(False)
+    _legend(ax, "95 % of the prior")
     return fig
 
 

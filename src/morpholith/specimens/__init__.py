@@ -55,7 +55,7 @@ _WHERE = {
     "REACTOR_BOUNDS": "reactor",
     "reactor_truth": "reactor",
     "reactor_variables": "reactor",
-    "reactor_design": "reactor_design",
+    "reactor_design": "reactor_recipes",
     "Lot": "reactor_lots",
     "synthesise": "reactor_lots",
     "lot_micrograph": "reactor_lots",

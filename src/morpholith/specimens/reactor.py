@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import ndtr
 
 from ..errors import InputError
+from .powder import CIRCULARITY_RANGE
 from .reactor_texture import lamella_length, lamella_thickness
 
 if TYPE_CHECKING:
@@ -30,12 +32,16 @@ OXYGEN = {"N2": 0.0, "air": 0.45, "O2": 1.0}
 REACTOR_ATMOSPHERES = tuple(OXYGEN)
 REACTOR_BASE = {"ph": 10.4, "naoh": 0.15, "nh4oh": 0.20, "time_min": 480.0, "stirring_rpm": 800.0, "atmosphere": "N2"}
 REACTOR_VARIABLES = tuple(REACTOR_BASE)
+TENTH = 1.2815515655446004  # quantile of the normal law at 0.9
 DESCRIPTORS = ("texture_mean", "d50_um", "circularity_mean", "circularity_sd")
 
 
 @dataclass(frozen=True)
 class LotScatter:
-    """Standard deviation from lot to lot of each descriptor: absolute for texture and circularity, else relative."""
+    """Standard deviation from lot to lot: absolute for texture and circularity, relative for D50 and circularity's SD.
+
+    Those of circularity are of its law before truncation.
+    """
 
     texture: float = 0.006
     d50: float = 0.01
@@ -54,12 +60,12 @@ class ReactorLaw:
     - texture :math:`= T_0 + (T_1 - T_0)\,(1 - 0.85\,o)\,\sigma(-0.21 + 0.85 n - 0.7 a - 1.2 p + 0.15 s
       + 1.4 e^{-t/45} - 0.15 \ln\frac{1 + t/480}{2})`: nuclei are fine, relax within about two hours and then
       coarsen slowly; oxygen thickens the lamellae;
-    - :math:`\ln D_{50} = \ln 5.2 - 0.16 p - 0.11 a - 0.07 n - 0.12 s + 0.03 o + \ln(1 - 0.45 e^{-t/120})
+    - :math:`\ln D_{50} = \ln 5.2 - 0.16 p - 0.11 a - 0.07 n - 0.12 s + 0.03 o + \ln(1 - 0.4 e^{-t/120})
       + 0.05 \ln(1 + t/480)`;
-    - circularity, mean :math:`= 0.975 - 0.2\,\sigma(-1.4 - 0.5 n - 0.4 p + 0.8 a + 0.8 o - 0.1 s + 1.5 e^{-t/180}
+    - circularity, mean :math:`= 0.975 - 0.2\,\sigma(-1.4 - 0.5 n - 0.4 p + 0.8 a + 0.8 o - 0.1 s + 1.2 e^{-t/180}
       - 0.1 \ln(1 + t/480))`;
-    - circularity, SD :math:`= 0.008 + 0.05\,\sigma(-1.3 + 1.7 e^{-t/200} - 0.08 \ln(1 + t/480) - 0.3 a - 0.25 n
-      + 0.3 o - 0.5 s)`. Mean and SD are those of a normal law; the population is that law between 0.55 and 0.985
+    - circularity, SD :math:`= 0.008 + 0.05\,\sigma(-1.3 + 1.4 e^{-t/200} - 0.08 \ln(1 + t/480) - 0.6 a - 0.25 n
+      + 0.3 o - 0.9 s)`. Mean and SD are those of a normal law; the population is that law between 0.55 and 0.985
       (`Powder`), and what is reported as truth is the population's;
     - geometric SD of the diameters :math:`= 1.2 + 0.1 e^{-t/200} + 0.03 o`.
 
@@ -84,17 +90,17 @@ class ReactorLaw:
     def d50_um(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the median diameter by number in um."""
         y = np.log(5.2) - 0.16 * x["p"] - 0.11 * x["a"] - 0.07 * x["n"] - 0.12 * x["s"] + 0.03 * x["o"]
-        return np.exp(y + 0.05 * np.log1p(x["t"] / 480)) * (1 - 0.45 * np.exp(-x["t"] / 120))
+        return np.exp(y + 0.05 * np.log1p(x["t"] / 480)) * (1 - 0.4 * np.exp(-x["t"] / 120))
 
     def outline_mean(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the mean circularity before its law is truncated."""
         v = -1.4 - 0.5 * x["n"] - 0.4 * x["p"] + 0.8 * x["a"] + 0.8 * x["o"] - 0.1 * x["s"]
-        return 0.975 - 0.2 * _sigmoid(v + 1.5 * np.exp(-x["t"] / 180) - 0.1 * np.log1p(x["t"] / 480))
+        return 0.975 - 0.2 * _sigmoid(v + 1.2 * np.exp(-x["t"] / 180) - 0.1 * np.log1p(x["t"] / 480))
 
     def outline_sd(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the SD of the circularity before its law is truncated."""
-        w = -1.3 - 0.3 * x["a"] - 0.25 * x["n"] + 0.3 * x["o"] - 0.5 * x["s"]
-        return 0.008 + 0.05 * _sigmoid(w + 1.7 * np.exp(-x["t"] / 200) - 0.08 * np.log1p(x["t"] / 480))
+        w = -1.3 - 0.6 * x["a"] - 0.25 * x["n"] + 0.3 * x["o"] - 0.9 * x["s"]
+        return 0.008 + 0.05 * _sigmoid(w + 1.4 * np.exp(-x["t"] / 200) - 0.08 * np.log1p(x["t"] / 480))
 
     def geometric_sd(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the geometric SD of the diameters."""
@@ -177,8 +183,30 @@ def _atmosphere(values, names):
     given = [str(v).strip().lower() for v in values.fillna(REACTOR_BASE["atmosphere"])]
     for name, value in zip(names, given, strict=True):
         if value not in known:
-            raise InputError(f"recipe {name!r} has the atmosphere {value!r}; choose from {', '.join(REACTOR_ATMOSPHERES)}.")
+            raise InputError(
+                f"recipe {name!r} has the atmosphere {value!r}; choose from {', '.join(REACTOR_ATMOSPHERES)}."
+            )
     return [known[value] for value in given]
+
+
+def population_circularity(mean, sd):
+    """Return mean and SD of a normal law of circularity once it is truncated, as `powder.Powder` does it."""
+    a, b = ((edge - mean) / sd for edge in CIRCULARITY_RANGE)
+    share = ndtr(b) - ndtr(a)
+    at_a, at_b = (np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi) / share for z in (a, b))
+    return mean + sd * (at_a - at_b), sd * np.sqrt(1 + a * at_a - b * at_b - (at_a - at_b) ** 2)
+
+
+def _circularity_scatter(mean, sd, scatter):
+    """Return how mean and SD of the population scatter from lot to lot, to first order.
+
+    Lots differ in the law before truncation; near its upper edge the population follows less.
+    """
+    step = 1e-5
+    by_mean = [population_circularity(mean + k * step, sd) for k in (-1, 1)]
+    by_sd = [population_circularity(mean, sd * np.exp(k * step)) for k in (-1, 1)]
+    change = [[(up - down) / (2 * step) for down, up in zip(*pair, strict=True)] for pair in (by_mean, by_sd)]
+    return tuple(np.hypot(scatter.circularity * m, scatter.circularity_sd * s) for m, s in zip(*change, strict=True))
 
 
 def reactor_truth(conditions: pd.DataFrame | Mapping, *, law: ReactorLaw | None = None) -> pd.DataFrame:
@@ -202,29 +230,21 @@ def reactor_truth(conditions: pd.DataFrame | Mapping, *, law: ReactorLaw | None 
     """
     import pandas as pd
 
-    from .powder import Powder
-
     law = law or ReactorLaw()
     recipes = reactor_variables(conditions)
     x = scaled(recipes)
     texture, d50 = law.texture(x), law.d50_um(x)
     mean, sd, wide = law.outline_mean(x), law.outline_sd(x), law.geometric_sd(x)
-    powders = [
-        Powder(d50_um=d, geometric_sd=g, circularity_mean=m, circularity_sd=s)
-        for d, g, m, s in zip(d50, wide, mean, sd, strict=True)
-    ]
-    circularity = np.array([p.circularity_truth for p in powders]).reshape(-1, 2)
-    low, high, volume = (
-        np.array([p.diameter_quantile(q, basis=b) for p in powders])
-        for q, b in ((0.1, "number"), (0.9, "number"), (0.5, "volume"))
-    )
+    circularity, circularity_sd = population_circularity(mean, sd)
+    scatter_mean, scatter_sd = _circularity_scatter(mean, sd, law.scatter)
+    low, high = (d50 * wide**z for z in (-TENTH, TENTH))
+    volume = d50 * np.exp(3 * np.log(wide) ** 2)
     thickness = lamella_thickness(texture)
     found = {
         "texture_mean": texture, "d50_um": d50,
-        "circularity_mean": circularity[:, 0], "circularity_sd": circularity[:, 1],
+        "circularity_mean": circularity, "circularity_sd": circularity_sd,
         "texture_mean_lot_sd": law.scatter.texture + 0 * d50, "d50_um_lot_sd": law.scatter.d50 * d50,
-        "circularity_mean_lot_sd": law.scatter.circularity + 0 * d50,
-        "circularity_sd_lot_sd": law.scatter.circularity_sd * circularity[:, 1],
+        "circularity_mean_lot_sd": scatter_mean, "circularity_sd_lot_sd": scatter_sd,
         "geometric_sd": wide, "d10_um": low, "d90_um": high, "span": (high - low) / d50, "d50_volume_um": volume,
         "thickness_um": thickness, "length_um": lamella_length(thickness),
         "outline_mean": mean, "outline_sd": sd,

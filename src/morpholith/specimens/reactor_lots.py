@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,15 +12,15 @@ from .. import _checks
 from ..errors import InputError
 from .microscope import PHOTO_WIDTH_UM, Microscope, micrograph
 from .powder import Powder, Scene, scene
-from .primary import Habit
-from .reactor import ReactorLaw, reactor_truth, reactor_variables
-from .reactor_texture import lamella_length, lamella_thickness
+from .reactor import ReactorLaw, population_circularity, reactor_truth, reactor_variables
+from .reactor_texture import lamellae
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COVERAGE, CLUSTERING = 0.45, 0.0
-AIMED_FROM = 8000.0  # magnification from which one particle is brought to the middle of the field, as anybody would
+COVERAGE, CLUSTERING = 0.3, 0.0  # loosely strewn: few particles are hidden or run together
+AIMED_FROM = 8000.0  # magnification from which a particle is looked for, as anybody would
+SPARSE = 0.25  # coverage where it is looked for: a pile cannot be in focus from top to bottom
 AIMS = 4  # fields that are looked at before one is taken
 PREVIEW = (24, 32)
 WIDTHS = (192, 1280)
@@ -99,23 +99,22 @@ def _powder(true, law, z):
     d50 = float(true["d50_um"] * np.exp(scatter.d50 * z[1]))
     mean = float(np.clip(true["outline_mean"] + scatter.circularity * z[2], 0.6, 0.98))
     sd = float(true["outline_sd"] * np.exp(scatter.circularity_sd * z[3]))
-    thickness = lamella_thickness(texture)
     powder = Powder(
         d50_um=d50, geometric_sd=float(true["geometric_sd"]), circularity_mean=mean, circularity_sd=sd,
-        habit=Habit("plate", thickness, lamella_length(thickness)), coverage=COVERAGE, clustering=CLUSTERING,
+        habit=lamellae(texture), coverage=COVERAGE, clustering=CLUSTERING,
     )  # fmt: skip
-    mean, sd = powder.circularity_truth
+    mean, sd = map(float, population_circularity(mean, sd))
     told = {"texture_mean": texture, "d50_um": d50, "circularity_mean": mean, "circularity_sd": sd}
-    return powder, told | {"thickness_um": thickness, "length_um": powder.habit.length_um}
+    return powder, told | {"thickness_um": powder.habit.thickness_um, "length_um": powder.habit.length_um}
 
 
 def lot_micrographs(
-    lot: Lot, *, magnification: float = 3000.0, images: int = 4, width: int = 640, rng: np.random.Generator | int = 0
+    lot: Lot, *, magnification: float = 3000.0, images: int = 6, width: int = 640, rng: np.random.Generator | int = 0
 ) -> Iterator[tuple[np.ndarray, Scene]]:
     """Take micrographs of a lot, and yield each with the scene under it, which has the pixel size and the truth.
 
     The field is 128 mm over the magnification wide, whatever the pixels: 42.7 um at 3000x and 8.5 um at 15000x.
-    From 8000x the best of four fields is taken, the one with the largest unhidden piece of a particle.
+    From 8000x a sparse place is looked for, and of four fields that with the largest unhidden piece of a particle.
 
     Parameters
     ----------
@@ -145,9 +144,12 @@ def lot_micrograph(
     rng = np.random.default_rng(rng)
     shape = (round(0.75 * width), int(width))
     spacing = PHOTO_WIDTH_UM / magnification / width
-    seeds = rng.integers(2**31, size=AIMS if magnification >= AIMED_FROM else 1)
-    seed = max(seeds, key=lambda s: _in_view(lot.powder, shape, spacing, s)) if len(seeds) > 1 else seeds[0]
-    field = scene(lot.powder, shape=shape, spacing=spacing, rng=int(seed))
+    powder, seed = lot.powder, int(rng.integers(2**31))
+    if magnification >= AIMED_FROM:
+        powder = replace(powder, coverage=SPARSE)
+        seeds = [seed, *map(int, rng.integers(2**31, size=AIMS - 1))]
+        seed = max(seeds, key=lambda s: _in_view(powder, shape, spacing, s))
+    field = scene(powder, shape=shape, spacing=spacing, rng=seed)
     return micrograph(field, Microscope(magnification=magnification, shape=shape), rng=rng), field
 
 
@@ -156,5 +158,5 @@ def _in_view(powder, shape, spacing, seed):
 
     The same seed lays the same particles down whatever the pixel size: they are drawn before their relief.
     """
-    coarse = scene(powder, shape=PREVIEW, spacing=spacing * shape[1] / PREVIEW[1], rng=int(seed))
+    coarse = scene(powder, shape=PREVIEW, spacing=spacing * shape[1] / PREVIEW[1], rng=seed)
     return np.bincount(coarse.labels.ravel(), minlength=2)[1:].max()

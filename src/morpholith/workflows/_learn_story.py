@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .particles_learn import LearntGrains
 
 MODEL = "model"
+EXPLAINED = 0.9  # least share of pixels of what looks like grains; maps of particles reach 0.95 and more
 GRAINS = 3000  # that the numbers of a network are taken over
 IN_3D = {
     "grain_d50_um": ("diameter_um_d50", "um", "median diameter of a ball of equal volume"),
@@ -116,13 +117,17 @@ def _numbers(story: Story) -> dict[str, Quantity]:
     numbers: dict[str, Quantity] = {}
     if story.maps is not None:
         used = story.maps.used
+        accuracy = min(f.accuracy for f in story.fits)
         numbers |= {
             "n_sections": Quantity(len(used), n=len(story.maps.sections), method="used, of those found"),
             "n_section_grains": Quantity(sum(s.n_grains for s in used), method="in the sections used"),
             "diagram_accuracy": Quantity(
-                min(f.accuracy for f in story.fits),
+                accuracy,
                 n=len(story.fits),
                 method="share of the pixels of the section that its diagram explains, the worst section",
+                warning=None
+                if accuracy >= EXPLAINED
+                else "a section is not made of grains that a diagram can describe",
             ),
             "radial_order": story.maps.found.order,
             "radial_stretch": story.maps.found.stretch,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAPS = (".ang", ".ctf", ".h5", ".hdf5", ".h5oina", ".oh5")
 ACTIVE = PHASES.index("active")
+SCATTERED = 10  # pieces a label of what cannot be grains; a few are usual, cut by cracks or small
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _map_or_labels(path: Path, pixel_size: float | None) -> tuple[Any, dict[str,
 
     if path.suffix.lower() in MAPS:
         found = read.orientations(path, step_um=pixel_size)
-        return found, {}, []
+        return found, {}, [] if pixel_size is None else _other_step(path, found.spacing)
     image = read.image(path, pixel_size=pixel_size, cut_banner=False)
     array = np.asarray(image.array)
     if array.dtype.kind not in "iu":
@@ -131,7 +132,36 @@ def _map_or_labels(path: Path, pixel_size: float | None) -> tuple[Any, dict[str,
                 "numbers."
             )
         array = array.astype(np.int32)
-    return array.astype(np.int32), {"step_um": (image.spacing[0], image.spacing[1])}, list(image.warnings)
+    if _looks_grey(array):
+        raise InputError(
+            f"{path.name} looks like a grey image: its values lie scattered, where labels of grains make connected "
+            f"areas; give an orientation map ({', '.join(MAPS)}) or an image with one number a grain and 0 elsewhere."
+        )
+    # what a detector does at its lowest level says nothing of labels
+    said = [text.removeprefix(f"{path.name}: ") for text in image.warnings if "saturated" not in text]
+    return array.astype(np.int32), {"step_um": (image.spacing[0], image.spacing[1])}, said
+
+
+def _other_step(path: Path, asked: tuple[float, float]) -> list[str]:
+    """Say where the file has another step than the one asked for."""
+    from .. import read
+
+    try:
+        own = read.orientations(path).spacing
+    except InputError:  # it tells none, or none that can be
+        return []
+    if all(abs(a - b) <= 0.01 * b for a, b in zip(asked, own, strict=True)):
+        return []
+    return [f"the file says a step of {own[1]:.4g} um; the {asked[1]:.4g} um of --pixel-size are used."]
+
+
+def _looks_grey(array) -> bool:
+    """Whether the values of an image lie in so many pieces that they can be no grains."""
+    import numpy as np
+    from skimage.measure import label
+
+    pieces = int(label(array, connectivity=2).max())
+    return pieces > SCATTERED * max(len(np.unique(array[array != 0])), 1)
 
 
 def measured_shells(
@@ -159,6 +189,9 @@ def measured_shells(
         labels = found.labels
     shells = generate.shells_of_volume(labels, spacing=(z, y, x), rng=rng)
     warnings = [*image.warnings, *(found.warnings if found is not None else ()), *shells.warnings]
+    if len(shells.table) == 0:
+        why = " ".join(w[0].upper() + w[1:] for w in warnings)
+        raise InputError(f"{path.name} shows no particle whose shell could be learnt or compared. {why}".strip())
     middle = np.asarray(array[len(array) // 2])
     edge = float((z * y * x) ** (1 / 3))
     return MeasuredShells(shells, labels, middle, edge, (z, y, x), found, warnings)

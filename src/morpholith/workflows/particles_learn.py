@@ -111,11 +111,19 @@ def learn(
     import numpy as np
 
     from .. import generate
+    from ..generate.law_posterior import LEAST
 
     if sections is None and shells is None:
         raise InputError("there is nothing to learn from: give --sections, --shells or both.")
     if seed < 0:
         raise InputError(f"--seed must not be negative, got {seed}.")
+    # before maps are read and diagrams fitted, which takes a while
+    if method == "law" and budget < LEAST:
+        raise InputError(f"--budget must be {LEAST} simulations at least, got {budget}.")
+    if workers < 1:
+        raise InputError(f"--workers must be at least 1, got {workers}.")
+    if epochs is not None and epochs < 1:
+        raise InputError(f"--epochs must be at least 1, got {epochs}.")
     if off_centre == "unknown" and method == "gan":
         raise InputError("--off-centre unknown needs --method law: the discriminator cannot be told a height it lacks.")
     rng = np.random.default_rng(seed)
@@ -192,8 +200,6 @@ def _trained(maps, fits, schedule, epochs, seed, work, device) -> Learnt:
 
     plan = training.SCHEDULES[schedule]
     if epochs is not None:
-        if epochs < 1:
-            raise InputError(f"--epochs must be at least 1, got {epochs}.")
         plan = replace(plan, epochs=epochs)
     used = [generate.restricted(fit) for fit, use in zip(fits, maps.kept, strict=True) if use]
     return training.learn_architecture(used, schedule=plan, checkpoint=work, seed=seed, device_name=device)

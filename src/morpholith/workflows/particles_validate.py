@@ -144,10 +144,10 @@ METHOD = (
     "of one were kept whole, as at the surface of a particle. Pixels were lost as often as in the map, and missing "
     "ones filled from the nearest grain in both. Shells were drawn and those below the model's least size dropped. The "
     "distance of two distributions is the mean difference of their quantiles in standard deviations of the measured "
-    "one (Wasserstein); its interval resamples whole sections, or particles. The floor is the distance that two samples of "
-    "the data, as large as those compared, stay below 95 times in 100: a model at the floor cannot be told from the "
-    "data by this descriptor. These descriptors are of the data the model may have been learnt from; they do not show "
-    "that it holds in 3D."
+    "one (Wasserstein); its interval resamples whole sections, or particles. The floor is the distance that two "
+    "samples of the data, as large as those compared, stay below 95 times in 100: a model at the floor cannot be told "
+    "from the data by this descriptor. These descriptors are of the data the model may have been learnt from; they do "
+    "not show that it holds in 3D."
 )
 
 

@@ -17,6 +17,8 @@ USUAL = 55
 TIMES_MIN = (15, 30, 60, 120, 240, 480, 960, 1440)
 LOGARITHMIC = ("naoh", "nh4oh", "time_min", "stirring_rpm")
 MOST = 2000
+MOST_OPTIMISED = 200  # above, a plain Latin hypercube: choosing a better one takes long and gains little
+GASES = ("N2", "N2", "N2", "N2", "air", "O2")  # of the recipes that fill the space, equally likely
 
 
 def reactor_design(n: int = USUAL, *, rng: np.random.Generator | int = 0) -> pd.DataFrame:
@@ -24,9 +26,9 @@ def reactor_design(n: int = USUAL, *, rng: np.random.Generator | int = 0) -> pd.
 
     The 55 of the default are: a series in time (Fig. 3), one in pH without 10.5 (Fig. S5), the corners of
     pH x NH4OH (Fig. S6), a factorial NaOH x NH4OH x pH at two levels each that holds both of the recipes the paper
-    gives a texture for, oxygen and air, slow and fast stirring, and 23 that fill the space (a scrambled Halton
-    sequence), a third of them not in N2. Fewer are those of the 55 that lie farthest from each other, the two
-    recipes just named first; more are filled up.
+    gives a texture for, oxygen and air, slow and fast stirring, and the rest fills the space (a Latin hypercube
+    of low discrepancy), a third of it not in N2. Fewer are those of the 55 that lie farthest from each other, the
+    two recipes just named first; more are filled up.
 
     Parameters
     ----------
@@ -46,7 +48,9 @@ def reactor_design(n: int = USUAL, *, rng: np.random.Generator | int = 0) -> pd.
     if not 2 <= n <= MOST:
         raise InputError(f"a campaign has 2 to {MOST} recipes, got {n!r}.")
     rows = _planned()
-    rows += _filling(max(n, USUAL) - len(rows), np.random.default_rng(rng))
+    rng = np.random.default_rng(rng)
+    rows += _filling(USUAL - len(rows), rng)
+    rows += _filling(n - USUAL, rng) if n > USUAL else []
     table = pd.DataFrame(rows)[[*REACTOR_VARIABLES, "part"]]
     if n < USUAL:
         table = table.iloc[_far_apart(table, n)]
@@ -57,9 +61,9 @@ def reactor_design(n: int = USUAL, *, rng: np.random.Generator | int = 0) -> pd.
 
 def _planned():
     """Return the recipes of the paper's figures, each once."""
-    fine = {"ph": 10.0, "naoh": 0.25, "nh4oh": 0.09}
-    coarse = {"ph": 11.0, "naoh": 0.08, "nh4oh": 0.29}
-    asked = [("factorial", fine), ("factorial", coarse)]
+    fine: dict[str, float | str] = {"ph": 10.0, "naoh": 0.25, "nh4oh": 0.09}
+    coarse: dict[str, float | str] = {"ph": 11.0, "naoh": 0.08, "nh4oh": 0.29}
+    asked: list[tuple[str, dict[str, float | str]]] = [("factorial", fine), ("factorial", coarse)]
     for ph, naoh, nh4oh in itertools.product((10.0, 11.0), (0.08, 0.25), (0.09, 0.29)):
         asked.append(("factorial", {"ph": ph, "naoh": naoh, "nh4oh": nh4oh}))
     asked += [("time", {"time_min": t}) for t in TIMES_MIN]
@@ -83,12 +87,12 @@ def _filling(n, rng):
     """Return `n` recipes spread over the whole range, rounded as a person would set them."""
     from scipy.stats import qmc
 
-    points = qmc.Halton(len(REACTOR_BOUNDS), rng=rng).random(n)
-    gases = ("N2", "N2", "O2", "N2", "N2", "air")
+    better = "random-cd" if n <= MOST_OPTIMISED else None
+    points = qmc.LatinHypercube(6, rng=rng, optimization=better).random(n)
     rows = []
-    for k, point in enumerate(points):
+    for *point, gas in points.tolist():
         row = {name: _rounded(name, value) for name, value in zip(REACTOR_BOUNDS, point, strict=True)}
-        rows.append({**row, "atmosphere": gases[k % len(gases)], "part": "filling"})
+        rows.append({**row, "atmosphere": GASES[int(gas * len(GASES))], "part": "filling"})
     return rows
 
 
