@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from morpholith import design
+from morpholith.design.proposals import propose
 from morpholith.errors import InputError, InputWarning
 from morpholith.specimens.recipe_problems import diamond, precipitation, quarrel
 
@@ -106,6 +107,24 @@ def test_the_pareto_front_is_found():
     assert (found.pareto["v"] == "good").all()
     assert found.reach.verdict == "no end"
     assert len(found.pareto) > 10
+
+
+def test_proposals_spread_over_the_trade_off_where_targets_conflict():
+    problem = quarrel()
+    space = design.Space(problem.conditions)
+    rows = space.decode(space.spread_codes(14, rng=np.random.default_rng(0))).to_dict("records")
+    records = [design.Record(c, design.read_results(problem(c, seed=i)), "start", 0, i, i) for i, c in enumerate(rows)]
+    goal = design.objective([design.Target(n, direction="high", tolerance=0.02) for n in "ab"])
+    model = design.fit_model(space, goal, records)
+    known = space.encode(rows)
+    spread = {}
+    for conflict in (True, False):
+        new = propose(model, known, 8, rng=np.random.default_rng(1), conflict=conflict)
+        spread[conflict] = np.ptp(new[1::2, 0])
+        assert (space.distance(new, new) + np.eye(8)).min() > 0.003
+    # the best sum is at x = 1/2
+    assert spread[True] > 0.4
+    assert spread[True] > 1.5 * spread[False]
 
 
 def test_targets_that_agree_have_one_row():

@@ -100,12 +100,13 @@ def describe_rows(seeds, noise, gamma, wanted, network, cells, out, threads) -> 
     """Write the rows of `surroundings`, given the seeds in their cubes."""
     from ._marker_kernels import describe
 
+    kernel: Any = describe
     own = not network.paper_inputs
     scale, far = (LENGTH, DISTANCE) if own else (1.0, 1.0)
 
     def fill(begin, end):
-        given: tuple[Any, ...] = (seeds, noise, gamma, wanted, *cells, network.neighbours, own, scale, far, out)
-        describe(*given, begin, end)
+        given: Any = (seeds, noise, gamma, wanted, *cells, network.neighbours, own, scale, far, out)
+        kernel(*given, begin, end)
 
     in_parts(fill, len(wanted), threads)
 

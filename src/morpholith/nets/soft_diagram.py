@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -143,13 +143,14 @@ class _Compiled(torch.autograd.Function):
     def forward(ctx, diagonal, radii, seen, power, size, channels, eps, round_off, threads):
         from ._soft_kernels import forward
 
+        kernel: Any = forward
         d, r = _plain(diagonal), _plain(radii)
         count = len(seen.start) - 1
         cut = _cuts(seen.start, eps)
         images = np.empty((count, channels, size, size), np.float32)
         chosen, grains = np.empty((count, channels), np.int64), np.empty(count, np.int64)
         _in_parts(
-            lambda a, z: forward(
+            lambda a, z: kernel(
                 *seen[:2], d, r, seen.start, power, size, cut, round_off, images, chosen, grains, a, z
             ),
             count,
@@ -167,11 +168,12 @@ class _Compiled(torch.autograd.Function):
     def backward(ctx, slope, _):
         from ._soft_kernels import backward
 
+        kernel: Any = backward
         seen, d, r, power, size, cut, chosen, threads = ctx.given
         d_slope, r_slope = np.zeros_like(d), np.zeros_like(r)
         slope = _plain(slope)
         _in_parts(
-            lambda a, z: backward(
+            lambda a, z: kernel(
                 *seen[:2], d, r, seen.start, power, size, cut, chosen, slope, d_slope, r_slope, a, z
             ),
             len(seen.start) - 1,
@@ -212,7 +214,7 @@ def _padded(seen, diagonal, radii, power, size, channels, eps):
 
 def _values(axes, offset, diagonal, pixels, power):
     """(cutout, grain, pixel) norms or squared norms."""
-    squares = 0.0
+    squares: Any = 0.0
     for k in range(3):
         squares = squares + diagonal[..., k, None] * (axes[..., k, :] @ pixels.T - offset[..., k, None]) ** 2
     if power == 2:
