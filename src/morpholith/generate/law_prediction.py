@@ -146,8 +146,9 @@ def predict_grains(
     Returns
     -------
     DataFrame
-        Index `quantity`: `median`, `low`, `high` (95 %), `prior_low`, `prior_high` (95 % of the prior), `width` (share of
-        the prior's interval that is left open), `identifiable` ("yes" below 0.5, "weakly" below 0.85, else "no").
+        Index `quantity`: `median`, `low`, `high` (95 %), `prior_low`, `prior_high` (95 % of the prior), `width`
+        (share of the prior's interval that is left open), `identifiable` ("yes" below 0.5, "weakly" below 0.85, else
+        "no").
     """
     import pandas as pd
     from scipy.special import ndtri

@@ -40,6 +40,8 @@ class Section:
     warnings : tuple of str
     corner_px : (int, int)
         Where the first pixel lies in the map it was cut from (after resampling to square pixels).
+    cut_share : float
+        Share of the outline that is the edge of the map: beyond it the centre is not that of the particle.
     """
 
     labels: np.ndarray
@@ -50,6 +52,7 @@ class Section:
     height_um: float | None = None
     warnings: tuple[str, ...] = ()
     corner_px: tuple[int, int] = (0, 0)
+    cut_share: float = 0.0
 
     def __post_init__(self):
         if self.labels.ndim != 2 or self.labels.shape != self.inside.shape or self.inside.dtype != bool:
@@ -260,6 +263,7 @@ def _section(labels, at, part, step, warnings) -> Section:
         centre_px=(float(y.mean()), float(x.mean())),
         warnings=tuple(words),
         corner_px=(at[0].start - 1, at[1].start - 1),
+        cut_share=share,
     )
 
 

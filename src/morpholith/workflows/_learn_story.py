@@ -156,7 +156,9 @@ def _tables(story: Story) -> dict[str, pd.DataFrame]:
     tables: dict[str, Any] = {}
     if story.maps is not None:
         found = story.maps.found.sections.assign(
-            used=story.maps.kept, diagram_accuracy=[f.accuracy for f in story.fits]
+            used=story.maps.kept,
+            cut_share=[one.cut_share for one in story.maps.sections],
+            diagram_accuracy=[f.accuracy for f in story.fits],
         )
         tables["sections"] = found
     if story.inner is not None and story.inner.law is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..segment import Radiality, Section, ShellParticles
 
 MAPS = (".ang", ".ctf", ".h5", ".hdf5", ".h5oina", ".oh5")
+CUT = 0.05  # share of a section's outline at the edge of the map, beyond which its centre is not known
 ACTIVE = PHASES.index("active")
 SCATTERED = 10  # pieces a label of what cannot be grains; a few are usual, cut by cracks or small
 
@@ -102,9 +103,15 @@ def measured_sections(
         )
     judged = segment.radiality(every, rng=rng)
     far = list(judged.sections["verdict"] == "off the centre")
+    cut = [one.cut_share > CUT for one in every]
     kept = [True] * len(every)
-    if off_centre == "exclude" and not all(far):
-        kept = [not one for one in far]
+    if off_centre == "exclude" and not all(a or b for a, b in zip(far, cut, strict=True)):
+        kept = [not (a or b) for a, b in zip(far, cut, strict=True)]
+        names = [one.name or "a section" for one, is_cut in zip(every, cut, strict=True) if is_cut]
+        if names:
+            warnings.append(
+                f"left out, cut by the edge of the map so that the centre is not known: {', '.join(names)}."
+            )
     for one, is_far in zip(every, far, strict=True):
         if is_far:
             fate = {"exclude": "left out", "unknown": "used with its height unknown", "keep": "used all the same"}
