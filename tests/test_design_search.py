@@ -91,6 +91,26 @@ def test_process_windows_are_those_of_the_truth():
         assert row[f"{name}_high"] == pytest.approx(min(1.2 - row[other], row[other] + 0.2), abs=0.03)
 
 
+def test_process_windows_end_at_constraints():
+    problem = diamond(noise=0.005)
+    space = design.Space(problem.conditions, constraints=["x + y <= 1.05"])
+    targets = [design.Target("a", 3.0, 0.2), design.Target("b", 2.0, 0.2)]
+    found = design.search(problem, space, targets, rng=2, calls=30, recipes=3)
+    for row in found.recipes.to_dict("records"):
+        assert row["x_high"] <= 1.05 - row["y"] + 1e-6
+        assert row["y_high"] <= 1.05 - row["x"] + 1e-6
+        assert row["x_low"] <= row["x"] <= row["x_high"]
+
+
+def test_a_gap_in_the_training_is_extrapolation():
+    space = design.Space({"x": (0, 10)})
+    training = pd.DataFrame({"x": [0.0, 0.5, 1.0, 9.0, 9.5, 10.0]})
+    got = design.training_distance(pd.DataFrame({"x": [0.7, 5.0]}), training, space=space)
+    assert got["extrapolates"].tolist() == [False, True]
+    assert got["extrapolation"].tolist() == pytest.approx([0.4, 8.0])
+    assert got["beyond"].tolist() == ["", ""]
+
+
 def test_the_pareto_front_is_found():
     problem = quarrel()
     space = design.Space(problem.conditions)

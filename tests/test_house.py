@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "morpholith"
-STAGES = ("read", "segment", "measure", "track", "export", "nets", "specimens", "report", "generate")
+STAGES = ("read", "segment", "measure", "track", "export", "nets", "specimens", "report", "generate", "design")
 
 
 def _imports(path):
@@ -103,6 +103,7 @@ BENCHES = (
     "bench_powder", "bench_real", "bench_electrode", "bench_tortuosity", "bench_particles3d", "bench_xanes",
     "bench_xanes_outlines", "bench_xanes_speed", "bench_xanes_chemistry", "bench_power_diagram",
     "bench_shells", "bench_grains", "bench_mesh", "bench_markers", "bench_diagram_fit", "bench_learn_shells",
+    "bench_design",
 )  # fmt: skip
 
 

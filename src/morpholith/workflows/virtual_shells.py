@@ -33,7 +33,7 @@ def shells(
     tails: float = 4.0,
     coupling: float = 0.0,
     size: float | tuple[float, float, float] = (20.0, 24.0, 28.0),
-    voxel_size: float = 0.128,
+    voxel_size: float | tuple[float, float, float] | None = None,
     touching: float = 0.2,
     whole: bool = False,
     difficulty: Literal["easy", "typical", "hard"] = "typical",
@@ -63,7 +63,7 @@ def shells(
     size
         Edges of the volume in um, one number or z,y,x.
     voxel_size
-        Edge of a voxel, um.
+        Edge of a voxel in um, one number; 0.128 unless given.
     touching
         Share of the particles that are put against another one.
     whole
@@ -78,7 +78,11 @@ def shells(
     from ..specimens import NanoCt, Shells, virtual_shells
 
     positive(radius, name="--radius")
-    voxel = positive(voxel_size, name="--voxel-size")
+    if isinstance(voxel_size, tuple):
+        if len(set(voxel_size)) > 1:
+            raise InputError(f"--voxel-size: virtual shells are drawn on cubes; give one number, not {voxel_size}.")
+        voxel_size = voxel_size[0]
+    voxel = 0.128 if voxel_size is None else positive(voxel_size, name="--voxel-size")
     edges = check_spacing(size, 3, name="--size")
     if particles < 0 or seed < 0:
         raise InputError(f"--particles and --seed must not be negative, got {particles} and {seed}.")
