@@ -44,8 +44,10 @@ class Gan:
             self.maker.start_at(*_moments(data))
         self.mean = {k: v.detach().clone().to(self.where) for k, v in self.maker.state_dict().items()}
         self.maker, self.judge = self.maker.to(self.where), self.judge.to(self.where)
-        rates = zip((self.maker, self.judge), (schedule.learning_rate, schedule.judge_rate), strict=True)
-        self.adams = [torch.optim.Adam(net.parameters(), lr=rate, betas=schedule.betas) for net, rate in rates]
+        self.adams = [
+            torch.optim.Adam(self.maker.parameters(), lr=schedule.learning_rate, betas=schedule.betas),
+            torch.optim.Adam(self.judge.parameters(), lr=schedule.judge_rate, betas=schedule.betas),
+        ]
         self.intensity, self.margin = schedule.intensity, (8.0, 8.0)
         self.curves: list[list[float]] = []
         self.about = {

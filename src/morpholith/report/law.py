@@ -167,7 +167,7 @@ def curves_figure(curves: DataFrame) -> Figure:
     ratio, spread = np.exp(curves["radial_ratio"]), curves["radial_ratio_sd"]
     axes[3].fill_between(x, ratio * np.exp(-spread), ratio * np.exp(spread), alpha=0.2, linewidth=0)
     axes[3].plot(x, ratio)
-    axes[3].set_ylabel("markers: along over across the radius")
+    axes[3].set_ylabel("markers: along over across")
     for ax in axes:
         ax.set_xlabel("epoch")
         ax.margins(x=0)
