@@ -56,10 +56,10 @@ def learnt_figures(volume: Any, learnt: LearntShells, *, seed: int = 0) -> dict[
             SECTION,
         )
         figures["shell_families"] = ReportFigure(
-            lambda: families_figure(a, learnt),
-            "Coefficients of each degree (bars) and the distribution chosen for them (line). The broken line is the "
-            "distribution before the correction for draws that are no shells: bars show shells only, so that the line "
-            "may have longer tails than they.",
+            lambda: families_figure(a, learnt, weights=volume.shells.table["frame_weight"].to_numpy(float)),
+            "Coefficients of each degree (bars; particles weighted for those lost at the border) and the distribution "
+            "chosen for them (line). The broken line is the distribution before the correction for draws that are no "
+            "shells: bars show shells only, so that the line may have longer tails than they.",
             SECTION,
         )
     figures["shell_dependence"] = ReportFigure(
@@ -155,7 +155,7 @@ def _ball(a):
     return np.array(planes).astype(np.int32)
 
 
-def families_figure(coefficients: np.ndarray, learnt: LearntShells) -> Figure:
+def families_figure(coefficients: np.ndarray, learnt: LearntShells, *, weights: np.ndarray | None = None) -> Figure:
     """Draw the coefficients of each degree as histograms with the distribution chosen (Fig. 4 of paper 001).
 
     Parameters
@@ -163,6 +163,8 @@ def families_figure(coefficients: np.ndarray, learnt: LearntShells) -> Figure:
     coefficients : (n, (L + 1)^2) array
         In the unit of the model.
     learnt : LearntShells
+    weights : (n,) array, optional
+        Of the particles, as they were learnt with.
     """
     from ..generate import Family
 
@@ -174,7 +176,8 @@ def families_figure(coefficients: np.ndarray, learnt: LearntShells) -> Figure:
     for l, (ax, family) in enumerate(zip(axes, learnt.model.families, strict=False)):  # noqa: E741
         x = coefficients[:, l * l : (l + 1) ** 2].ravel()
         low, high = np.quantile(x, [0.005, 0.995])
-        ax.hist(x, bins=40, range=(low, high), density=True, color=PALETTE[0], alpha=0.55)
+        own = None if weights is None else np.repeat(weights, 2 * l + 1)
+        ax.hist(x, bins=40, range=(low, high), density=True, weights=own, color=PALETTE[0], alpha=0.55)
         t = np.linspace(low, high, 300)
         row = learnt.parameters.loc[l]
         if learnt.corrected:
