@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from morpholith import generate, measure
@@ -25,7 +26,7 @@ def test_every_figure_of_the_report_draws(learnt):
     labels[4:14, 5:16, 6:20] = 1
     labels[12:22, 18:28, 22:34] = 2
     volume = SimpleNamespace(
-        shells=SimpleNamespace(coefficients=a * 0.5, table=np.zeros(60)),
+        shells=SimpleNamespace(coefficients=a * 0.5, table=pd.DataFrame({"frame_weight": np.linspace(1, 2, 60)})),
         labels=labels,
         middle=rng.random((30, 36)),
         voxel_um=0.5,
