@@ -159,3 +159,15 @@ def test_control_c_ends_everything_quietly(tmp_path):
     assert run.returncode not in (0, None)
     assert "Dask Worker" not in errors  # the one traceback is that of the script itself
     assert errors.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_a_scheduler_that_does_not_answer_leaves_dask_as_it_was(monkeypatch):
+    import dask
+
+    monkeypatch.setattr(blocks, "PATIENCE_S", 0.3)
+    with pytest.raises(InputError, match="no Dask scheduler answers"), blocks.cluster(1, "tcp://127.0.0.1:9"):
+        pass
+    assert dask.config.get("scheduler", None) is None
+    with blocks.cluster(2) as client:
+        assert client is not None
+        assert dask.config.get("scheduler", None) is None

@@ -144,14 +144,15 @@ def _connected(workers, scheduler):
         silence_logs=logging.CRITICAL,
         preload=[__name__],
     )
-    with local, Client(local) as client:
+    with local, Client(local, set_as_default=False) as client:
         yield client
 
 
 @contextmanager
 def _client(kind, address):
     try:
-        client = kind(address, timeout=PATIENCE_S)
+        # one that fails would else stay Dask's default for the rest of the process
+        client = kind(address, timeout=PATIENCE_S, set_as_default=False)
     except Exception as error:  # whatever answers, if anything does, may be no scheduler at all
         raise InputError(
             f"no Dask scheduler answers at {address!r} ({type(error).__name__}); start one with `dask scheduler` "
@@ -195,7 +196,7 @@ def run(
 
     futures = client.map(function, items, retries=RETRIES, pure=False)
     try:
-        for _ in progress(as_completed(futures), total=len(items), label=label):
+        for _ in progress(as_completed(futures, loop=client.loop), total=len(items), label=label):
             pass
         return client.gather(futures)  # waits again for results that were lost with a worker
     finally:

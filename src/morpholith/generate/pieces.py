@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from .. import _checks
 from ..columns import LABEL
 from ..errors import InputError
 from .power_diagram import POWERS, checked_grains
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROUNDS = 8  # of voxel by voxel; what is loose after that goes to a neighbour whole
 
@@ -55,6 +57,8 @@ def fragments(labels: np.ndarray) -> pd.DataFrame:
     InputError
         No integer volume.
     """
+    import pandas as pd
+
     labels = _checks.labels(labels, ndim=(3,))
     piece, owner = _pieces(labels)
     size = np.bincount(piece.ravel(), minlength=len(owner))[1:]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from .. import _checks
 from ..columns import LABEL
@@ -18,6 +17,9 @@ from .architecture import GrainField
 from .harmonics import degree_of
 from .power_diagram import POWERS, checked_grains
 from .shells import shell_radius
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REACH = 0.3  # of a cell: how far a corner of the lattice may be moved onto a boundary
 LEAST = 0.35  # shape (volume over rms edge cubed, 1 when regular) that a moved tetrahedron of the lattice must keep
@@ -189,6 +191,8 @@ def _parts(regions, kept, codes, origin, cell, sweeps):
 
 def _finished(points, parts, code, kept, known) -> TetMesh:
     """Keep the parts of kept grains, find their faces, and say how good they are."""
+    import pandas as pd
+
     from ._tet_faces import angles_and_ratios, boundary_faces, pinched_edges
 
     inside = kept[code]
