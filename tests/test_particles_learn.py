@@ -287,3 +287,17 @@ def test_models_of_another_version_or_garbled(learnt, change, said, tmp_path, ca
         shutil.copy(learnt / name, tmp_path / name)
     damaged(tmp_path, change)
     assert said in refused(["particles", "generate", str(tmp_path), "--count", "1"], capsys, tmp_path)
+
+
+def test_grains_larger_than_the_shells_keep_the_model():
+    """No particle can be drawn for the report: that is said, and what was learnt is not lost."""
+    from morpholith.generate import MarkerLaw, ParticleModel, nmc811_like
+    from morpholith.workflows import _learn_story
+
+    published = nmc811_like()
+    model = ParticleModel("large", published.shells, published.shell_voxel_um, MarkerLaw(1e-4), 1.0)
+    story = _learn_story.Story(model, (), None, None, None, (), None, "law", 0)
+    result = _learn_story.told(story, inputs=[])
+    assert "particle" not in result.figures
+    assert any("No particle could be drawn" in text for text in result.warnings)
+    assert set(result.files) == {"model.safetensors", "model.json"}

@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from ..image import Quantity
 from ..results import ReportFigure, Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..generate import DiagramFit, LearntShells, ParticleModel
+    from ..generate import DiagramFit, LearntShells, Particle, ParticleModel
     from ._particle_inputs import MeasuredSections, MeasuredShells
     from .particles_learn import LearntGrains
 
@@ -49,14 +50,15 @@ class Story:
 def told(story: Story, *, inputs: Sequence[Path]) -> Result:
     """Return the result of learning."""
     grains = _grains_3d(story)
+    sample, said = _sample(story)
     tables = _tables(story) | ({} if grains is None else {"grains_3d": grains})
     return Result(
         title=f"Model of particles: {story.model.name}",
         summary={**_numbers(story), **_predicted(grains)},
         tables=tables,
-        figures=_figures(story, grains),
+        figures=_figures(story, grains, sample),
         files={f"{MODEL}{suffix}": partial(_save, story.model, suffix) for suffix in (".safetensors", ".json")},
-        warnings=story.warnings,
+        warnings=[*story.warnings, *said],
         text={"How it was done": _method(story)},
         inputs=inputs,
     )
@@ -175,8 +177,9 @@ def _tables(story: Story) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _figures(story: Story, grains: pd.DataFrame | None) -> dict[str, ReportFigure]:
+def _figures(story: Story, grains: pd.DataFrame | None, sample: Particle | None) -> dict[str, ReportFigure]:
     from ..report.law import grains_figure
+    from ..report.particles import cut_open
 
     figures: dict[str, ReportFigure] = {}
     if story.maps is not None:
@@ -189,11 +192,12 @@ def _figures(story: Story, grains: pd.DataFrame | None) -> dict[str, ReportFigur
             "Grains in 3D, which no section shows: what the law says, with 95 % intervals, within the prior.",
             section="The model",
         )
-    figures["particle"] = ReportFigure(
-        lambda: _sample(story),
-        "A particle of the model, cut open, and its surface.",
-        section="The model",
-    )
+    if sample is not None:
+        figures["particle"] = ReportFigure(
+            lambda: cut_open(sample.labels, voxel_um=sample.voxel_um),
+            "A particle of the model, cut open, and its surface.",
+            section="The model",
+        )
     return figures
 
 
@@ -250,12 +254,14 @@ def _shell_figures(story: Story) -> dict[str, ReportFigure]:
     return pictures.learnt_figures(story.volume, story.outer)
 
 
-def _sample(story: Story) -> Any:
+def _sample(story: Story) -> tuple[Particle | None, list[str]]:
+    """Draw one particle of the model; shells and grains that do not go together are said, and keep the model."""
     from ..generate import particle
-    from ..report.particles import cut_open
 
-    one = particle(story.model, seed=story.seed, number=1)
-    return cut_open(one.labels, voxel_um=one.voxel_um)
+    try:
+        return particle(story.model, seed=story.seed, number=1), []
+    except InputError as error:
+        return None, [f"No particle could be drawn from this model: {error}"]
 
 
 def _method(story: Story) -> str:
