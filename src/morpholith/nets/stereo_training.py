@@ -69,7 +69,7 @@ class Schedule:
 
 PAPER = Schedule()
 USEFUL = Schedule(
-    epochs=60, steps=50, batch=64, learning_rate=1.5e-4, judge_rate=6e-4, decay=True, betas=(0.5, 0.99), average=0.995,
+    epochs=6, steps=50, batch=64, learning_rate=1.5e-4, judge_rate=6e-4, decay=True, betas=(0.5, 0.99), average=0.995,
     start="moments", joint_statistics=True,
 )  # fmt: skip
 SCHEDULES = {"paper": PAPER, "useful": USEFUL}
