@@ -492,9 +492,11 @@ def test_importing_generate_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_bench_runs_as_a_toy(monkeypatch, capsys):
+def test_bench_runs_as_a_toy(monkeypatch, capsys, tmp_path):
     script = Path(__file__).resolve().parents[1] / "bench" / "bench_markers.py"
-    monkeypatch.setattr(sys, "argv", ["bench_markers.py", "--toy", "--threads", "1", "--repeats", "1"])
+    monkeypatch.setattr(
+        sys, "argv", ["bench_markers.py", "--toy", "--threads", "1", "--repeats", "1", "--results", str(tmp_path)]
+    )
     runpy.run_path(str(script), run_name="__main__")
     out = capsys.readouterr().out
     assert "seconds_a_grain" in out
