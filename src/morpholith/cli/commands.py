@@ -43,6 +43,9 @@ GROUPS = {
 }
 COMMANDS = (
     Command("sem", "measure", "morpholith.workflows.sem:measure"),
+    Command("sem", "learn", "morpholith.workflows.sem_learn:learn"),
+    Command("sem", "predict", "morpholith.workflows.sem_predict:predict"),
+    Command("sem", "design", "morpholith.workflows.sem_design:design"),
     Command("particles", "learn", "morpholith.workflows.particles_learn:learn"),
     Command("particles", "generate", "morpholith.workflows.particles_generate:generate"),
     Command("particles", "validate", "morpholith.workflows.particles_validate:validate"),

@@ -39,9 +39,7 @@ def search_bayesian(calls: Calls, *, batch: int, recipes: int, enough: float | N
         codes, phase = _batch(calls, before, number, first, batch, recipes, enough)
         if codes is None:
             return
-        done = sum(r.batch == number for r in calls.simulated)
-        for code in codes[done : done + calls.left]:
-            calls.call(code, phase=phase, batch=number)
+        calls.run(codes, phase=phase, batch=number)
         number += 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,7 @@ from .objective import Objective
 from .space import Space
 
 Evaluate = Callable[..., Any]
+POLL_S = 0.2  # between looks for what other workers wrote
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,14 @@ class Calls:
     ):
         self.evaluate, self.space, self.goal, self.total = evaluate, space, goal, total
         self.common, self.seed, self.campaign, self.on_step = common, seed, campaign, on_step
-        self._own = list(told)
+        self._told = list(told)
+        self._own_calls: dict[str, Record] = {}
         self._best: float | None = None
 
     @property
     def records(self) -> list[Record]:
-        """Everything known: calls and powders, by call."""
-        return [*(self.campaign.records if self.campaign else []), *self._own]
+        """Everything known: calls by their number, and powders."""
+        return [*(self.campaign.records if self.campaign else self._own_calls.values()), *self._told]
 
     @property
     def simulated(self) -> list[Record]:
@@ -108,20 +112,50 @@ class Calls:
         """Return F of records as they came, (n,); NaN where a descriptor is missing."""
         return self.goal.f(self.values(records), self.space.costs(self.space.encode([r.conditions for r in records])))
 
-    def call(self, code: np.ndarray, *, phase: str, batch: int) -> Record:
-        """Call the simulator once and write it down."""
-        number = len(self.simulated)
+    def run(self, codes: np.ndarray, *, phase: str, batch: int) -> list[Record]:
+        """Call the simulator at each code of a batch, write everything down, and return the records.
+
+        What is recorded of the batch is not called again. With a campaign, workers share a batch: each takes the next
+        place that nobody has, and all go on when the last is done. The batch ends early where the budget does.
+        """
+        rows = [{k: _plain(v) for k, v in row.items()} for row in self.space.decode(codes).to_dict("records")]
+        keys = [_key(phase, batch, i, row) for i, row in enumerate(rows)]
+        before = len(self.simulated) - sum(key in self._made for key in keys)
+        keys = keys[: max(0, self.total - before)]
+        while any(key not in self._made for key in keys):
+            mine = [
+                self._once(key, rows[i], phase, batch, before + i)
+                for i, key in enumerate(keys) if key not in self._made
+            ]  # fmt: skip
+            if not any(mine):
+                time.sleep(POLL_S)
+        return [self._made[key] for key in keys]
+
+    @property
+    def _made(self) -> Mapping[str, Record]:
+        return self._own_calls if self.campaign is None else self.campaign.made
+
+    def _once(self, key, conditions, phase, batch, number) -> bool:
+        """Make one call, unless another worker has it."""
+        claim = self.campaign.claim(key, conditions) if self.campaign else None
+        if self.campaign and claim is None:
+            return False
         seed = int(np.random.default_rng([self.seed, 1, 0 if self.common else number]).integers(2**31))
-        conditions = {k: _plain(v) for k, v in self.space.decode(code[None]).to_dict("records")[0].items()}
-        results = read_results(self.evaluate(dict(conditions), seed=seed))
-        _check(results, self.goal, self.space)
-        record = Record(conditions, results, phase, batch, number, seed)
-        if self.campaign is not None:
-            self.campaign.add(record)
-        else:
-            self._own.append(record)
+        try:
+            results = read_results(self.evaluate(dict(conditions), seed=seed))
+            _check(results, self.goal, self.space)
+            record = Record(conditions, results, phase, batch, number, seed)
+            if self.campaign and claim:
+                self.campaign.finish(claim, record, value=self.f([record])[0])
+            else:
+                self._own_calls[key] = record
+        except BaseException:
+            # Ctrl-C too: another worker, or the same search begun again, need not wait for it
+            if self.campaign and claim:
+                self.campaign.release(claim)
+            raise
         self._tell(record)
-        return record
+        return True
 
     def _tell(self, record):
         if self.on_step is None:
@@ -132,6 +166,17 @@ class Calls:
             self._best = float(np.fmin.reduce(earlier)) if len(earlier) else np.nan
         self._best = float(np.fmin(self._best, f))
         self.on_step(Step(len(self.simulated), self.total, record.phase, record, f, self._best))
+
+
+def _key(phase, batch, place, conditions):
+    """Return the name of a call among all of a campaign.
+
+    A batch has the same places for every worker, whatever the last digits of their proposals; a swarm goes on only
+    from calls at its own places, those of another target do not count.
+    """
+    if phase != "swarm":
+        return f"search {batch} {place}"
+    return f"swarm {batch} {place} {zlib.crc32(repr(list(conditions.items())).encode()):08x}"
 
 
 def _plain(value):

@@ -1,70 +1,113 @@
-"""A campaign on disk: every call and every powder that was made, a line each, safe from a kill."""
+"""A campaign that is kept: every call and every powder that was made, in a file or in a database that workers share."""
 
 from __future__ import annotations
 
-import json
 import os
-import warnings
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import platform
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError, InputWarning
-from .measured import Measured, Record, read_results
+from ..errors import InputError
+from . import _trials
+from ._storage import is_url, open_study, quiet, shown, told
+from .measured import Record, read_results
 from .space import Space, space_from_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KIND, VERSION = "morpholith design campaign", 1
+KIND, VERSION = "morpholith design campaign", 2
+PATIENCE_S, LONGER = 600.0, 20.0  # a claim is dead after so long, or so many of the longest calls
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A call that a worker has taken on: its key, unlike that of any other call, and the trial that says so."""
+
+    key: str
+    trial: int
 
 
 class Campaign:
-    """A file of JSON lines that a search writes and goes on from.
+    """A study of optuna that a search writes and goes on from; every record is a trial.
 
-    The first line holds the space and the seed; every other one a call or a measured powder, with a checksum. A line
-    is written whole, in one piece and under a lock, and is on the disk before the search goes on. What a kill left of
-    a last line is cut off and said.
+    A call is claimed before it is made (a trial that runs), so that workers on one storage share the calls. What a
+    call gave is written in one piece before the search goes on, with a checksum; a claim whose worker died is taken
+    over by another.
 
     Parameters
     ----------
-    path : path
+    study : optuna.Study
+    place : str
+        As it may be told.
     space : Space
     seed : int
         All randomness of the searches derives from it.
-    records : list of Record
     warnings : tuple of str
         What was recovered.
+
+    Attributes
+    ----------
+    records : list of Record
+        As far as read (`refresh`): calls by their number, powders that were made between them as they were told.
+    made : dict of str to Record
+        Calls by the key they were claimed with.
     """
 
-    def __init__(self, path: Path, space: Space, seed: int, records: list[Record], warnings: tuple[str, ...] = ()):
-        self.path, self.space, self.seed, self.records, self.warnings = path, space, seed, records, warnings
-        self._read_to = path.stat().st_size
-
-    def add(self, record: Record) -> None:
-        """Write a record down."""
-        self.refresh()
-        line = _line(_from_record(record))
-        with _locked(self.path) as file:
-            os.write(file, line)
-            os.fsync(file)
+    def __init__(self, study: Any, place: str, space: Space, seed: int, warnings: tuple[str, ...] = ()):
+        self.study, self.place, self.space, self.seed, self.warnings = study, place, space, seed, warnings
+        self.records: list[Record] = []
+        self._known: dict[int, Record] = {}
+        self.made: dict[str, Record] = {}
+        self._waits: dict[int, float] = {}
+        self._longest = 0.0
         self.refresh()
 
     def refresh(self) -> None:
-        """Read what another process wrote since."""
-        with open(self.path, "rb") as file:
-            file.seek(self._read_to)
-            new = file.read()
-        whole = new[: new.rfind(b"\n") + 1]
-        for line in whole.splitlines():
-            content = _content(line)
-            if content is not None and content.get("what") == "record":
-                self.records.append(_to_record(content))
-        self._read_to += len(whole)
+        """Read what other processes wrote since."""
+        self._read()
+
+    def _read(self) -> list[Any]:
+        """Return all trials, their new records read."""
+        with told(self.place), quiet():
+            trials = self.study.get_trials(deepcopy=False)
+        new = False
+        for trial in trials:
+            if trial.number in self._known:
+                continue
+            record = _trials.read(trial, self.place)
+            if record is None:
+                continue
+            new = True
+            self._known[trial.number] = record
+            key = trial.user_attrs.get(_trials.CLAIM, {}).get("key")
+            if key is not None:
+                self.made.setdefault(key, record)
+            if trial.datetime_complete and not record.real:
+                took = (trial.datetime_complete - trial.datetime_start).total_seconds()
+                self._longest = max(self._longest, took)
+        if new:
+            calls = iter(sorted((r for r in self._known.values() if not r.real), key=lambda r: r.call))
+            self.records = [r if r.real else next(calls) for _, r in sorted(self._known.items())]
+        return trials
+
+    def add(self, record: Record) -> None:
+        """Write a record down."""
+        with told(self.place), quiet() as optuna:
+            self.study.add_trial(
+                optuna.trial.create_trial(
+                    value=np.inf, user_attrs={_trials.RECORD: _trials.written(record)},
+                    **_trials.parameters(optuna, self.space, record.conditions),
+                )
+            )  # fmt: skip
+        self.refresh()
 
     def tell(self, conditions: Mapping[str, Any], results: Any, *, note: str = "") -> Record:
         """Add a powder that was made and measured.
@@ -86,6 +129,67 @@ class Campaign:
         self.add(record)
         return record
 
+    def claim(self, key: str, conditions: Mapping[str, Any]) -> Claim | None:
+        """Take on a call; None where it was made already or another worker is at it.
+
+        Of two workers that claim at the same moment the one whose trial the storage numbered first has it.
+        """
+        trials = self._read()
+        if key in self.made or any(self._alive(t) for t in _claims(trials, key)):
+            return None
+        token = uuid.uuid4().hex
+        mark = {"key": key, "token": token, "host": platform.node(), "pid": os.getpid()}
+        with told(self.place), quiet() as optuna:
+            for dead in _claims(trials, key):
+                self.study.tell(dead.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+            self.study.add_trial(
+                optuna.trial.create_trial(
+                    state=optuna.trial.TrialState.RUNNING, user_attrs={_trials.CLAIM: mark},
+                    **_trials.parameters(optuna, self.space, conditions),
+                )
+            )  # fmt: skip
+        claims = _claims(self._read(), key)
+        mine = next(t.number for t in claims if t.user_attrs[_trials.CLAIM]["token"] == token)
+        if key in self.made or any(t.number < mine for t in claims):
+            self.release(Claim(key, mine))
+            return None
+        return Claim(key, mine)
+
+    def finish(self, claim: Claim, record: Record, *, value: float) -> bool:
+        """Write down what a claimed call gave; False where another worker took it over meanwhile.
+
+        Parameters
+        ----------
+        claim : Claim
+        record : Record
+        value : float
+            F, for programs that show a study.
+        """
+        with told(self.place), quiet() as optuna:
+            frozen = self.study.get_trials(deepcopy=False)[claim.trial]
+            if not frozen.state.is_finished():
+                # optuna has no public way from a number to a trial that can be written to
+                trial = optuna.trial.Trial(self.study, frozen._trial_id)
+                with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                    trial.set_user_attr(_trials.RECORD, _trials.written(record))
+                self.study.tell(claim.trial, float(value) if np.isfinite(value) else np.inf, skip_if_finished=True)
+        self.refresh()
+        return claim.trial in self._known
+
+    def release(self, claim: Claim) -> None:
+        """Give a claimed call back."""
+        with told(self.place), quiet() as optuna:
+            self.study.tell(claim.trial, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+
+    def _alive(self, trial: Any) -> bool:
+        """Return whether the worker of a claim is still at it, as far as can be told from here."""
+        mark = trial.user_attrs[_trials.CLAIM]
+        if mark["host"] == platform.node() and not _runs(mark["pid"]):
+            return False
+        # clocks of two machines differ: what counts is how long it is waited for here
+        since = self._waits.setdefault(trial.number, time.monotonic())
+        return time.monotonic() - since < max(PATIENCE_S, LONGER * self._longest)
+
     @property
     def calls(self) -> int:
         """Calls of the simulator so far."""
@@ -96,33 +200,51 @@ class Campaign:
         return records_table(self.records)
 
 
-def campaign(path: str | Path, *, space: Space | None = None, seed: int | None = None) -> Campaign:
-    """Open a campaign, or begin one where the file does not exist.
+def campaign(
+    path: str | Path, *, space: Space | None = None, seed: int | None = None, about: str | None = None
+) -> Campaign:
+    """Open a campaign, or begin one where there is none.
 
     Parameters
     ----------
-    path : path
+    path : path or str
+        A file, or the address of a database: ``sqlite:///campaign.db``, ``postgresql://user@host/database``. A name
+        after ``#`` tells several campaigns of one database apart.
     space : Space, optional
         Needed to begin. For one that exists, it may have other bounds, fixed conditions and constraints than before,
         but must have the same conditions and words.
     seed : int, optional
         To begin with.
+    about : str, optional
+        What is called, such as the hash of a model: a campaign of another one is not gone on with.
 
     Raises
     ------
     InputError
-        The file is no campaign, is damaged before its last line, holds other conditions, or cannot be read or made.
+        It is no campaign, is damaged, holds other conditions or calls of another simulator, or cannot be read or made.
     """
-    path = Path(path)
-    if not path.exists() or (space is not None and path.is_file() and path.stat().st_size == 0):
-        if space is None:
-            raise InputError(f"{path} does not exist; give a space to begin a campaign, or check the path.")
-        return _begun(path, space, int(np.random.default_rng(seed).integers(2**62)) if seed is None else int(seed))
-    head, records, said = _read(path)
+    place: str | Path = path if is_url(path) else Path(path)
+    study, said = open_study(place, make=space is not None)
+    with told(place), quiet():
+        head = study.user_attrs.get("head")
+        if head is None and space is not None:
+            first = int(np.random.default_rng(seed).integers(2**62)) if seed is None else int(seed)
+            content = {"kind": KIND, "version": VERSION, "seed": first, "about": about, "space": space.to_json()}
+            study.set_user_attr("head", _trials.plain(content))
+            head = study.user_attrs["head"]
+    if not isinstance(head, dict) or head.get("kind") != KIND:
+        raise InputError(f"{shown(place)} is no design campaign; name another file or remove it.")
+    if head["version"] > VERSION:
+        raise InputError(f"{shown(place)} was written by a newer version; update the program.")
+    if about is not None and head.get("about") != about:
+        raise InputError(
+            f"{shown(place)} holds calls of another model, which say nothing of this one; name another storage and "
+            "tell it the powders that were made."
+        )
     known = space_from_json(head["space"])
     if space is not None:
-        _check_same(path, known, space)
-    return Campaign(path, space or known, int(head["seed"]), records, said)
+        _check_same(shown(place), known, space)
+    return Campaign(study, shown(place), space or known, int(head["seed"]), said)
 
 
 def measured_record(space: Space, conditions: Mapping[str, Any], results: Any, *, note: str = "") -> Record:
@@ -148,116 +270,30 @@ def records_table(records: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else ["call", "batch", "phase"])
 
 
-def _begun(path, space, seed):
-    head = {"what": "head", "kind": KIND, "version": VERSION, "seed": seed, "space": space.to_json()}
-    part = path.with_name(path.name + f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            file.write(_line(head))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        if part.is_file():
-            part.unlink()
-        raise InputError(f"{path} cannot be written ({error.strerror or error}); name another file.") from error
-    return Campaign(path, space, seed, [])
-
-
-def _read(path):
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}); check the path.") from error
-    lines = text.split(b"\n")
-    tail = lines.pop()
-    contents = [_content(line) for line in lines]
-    if not contents or contents[0] is None or contents[0].get("kind") != KIND:
-        raise InputError(f"{path} is no design campaign; name another file or remove it.")
-    if contents[0]["version"] > VERSION:
-        raise InputError(f"{path} was written by a newer version; update the program.")
-    bad = [i for i, content in enumerate(contents) if content is None]
-    if bad and bad != [len(contents) - 1]:
-        raise InputError(f"{path} is damaged in line {bad[0] + 1}; remove that line and run the same again.")
-    if not bad and not tail:
-        return contents[0], [_to_record(c) for c in contents[1:]], ()
-    with _locked(path) as file:
-        # another process may have ended its line meanwhile: cut only what is still no line
-        size = os.fstat(file).st_size
-        if size == len(text):
-            os.ftruncate(file, sum(len(line) + 1 for line in lines[: len(lines) - len(bad)]))
-            os.fsync(file)
-    said = f"{path.name} ended in a line that was not whole, as after a kill; it was cut off and that call is lost."
-    warnings.warn(said, InputWarning, stacklevel=3)
-    return contents[0], [_to_record(c) for c in contents[1:] if c is not None], (said,)
-
-
-def _check_same(path, known, space):
+def _check_same(place, known, space):
     old, new = known.conditions, space.conditions
     if list(old) != list(new):
         raise InputError(
-            f"{path} is a campaign over {', '.join(old)}, not over {', '.join(new)}; name another file for those."
+            f"{place} is a campaign over {', '.join(old)}, not over {', '.join(new)}; name another file for those."
         )
     for name in old:
         a, b = getattr(old[name], "options", None), getattr(new[name], "options", None)
         if a != b:
-            raise InputError(f"{path} has the condition {name!r} with words {a}, not {b}; name another file.")
+            raise InputError(f"{place} has the condition {name!r} with words {a}, not {b}; name another file.")
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """Open a file to append, alone among processes where the system has locks."""
+def _claims(trials, key):
+    """Return the claims on a call that are not given back."""
+    return [t for t in trials if not t.state.is_finished() and t.user_attrs.get(_trials.CLAIM, {}).get("key") == key]
+
+
+def _runs(pid: int) -> bool:
+    if os.name != "posix":  # elsewhere signal 0 is not a question
+        return True
     try:
-        file = os.open(path, os.O_RDWR | os.O_APPEND)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}); check its rights.") from error
-    try:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except ImportError:  # no such locks here; one process a file, then
-            pass
-        yield file
-    finally:
-        os.close(file)
-
-
-def _line(content):
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False, default=_plain)
-    return f"{zlib.crc32(text.encode()):08x} {text}\n".encode()
-
-
-def _plain(value):
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{value!r} cannot be written down.")
-
-
-def _content(line):
-    """Return what a line says, None if it is not what was written."""
-    try:
-        check, text = line[:8].decode(), line[9:]
-        return json.loads(text) if int(check, 16) == zlib.crc32(text) else None
-    except (ValueError, UnicodeDecodeError):
-        return None
-
-
-def _from_record(r):
-    results = {k: [m.mean if np.isfinite(m.mean) else None, m.se if np.isfinite(m.se) else None, m.n]
-               for k, m in r.results.items()}  # fmt: skip
-    return {
-        "what": "record", "conditions": dict(r.conditions), "results": results, "phase": r.phase, "batch": r.batch,
-        "call": r.call, "seed": r.seed, "note": r.note,
-    }  # fmt: skip
-
-
-def _to_record(content):
-    nan = float("nan")
-    results = {k: Measured(nan if m is None else m, nan if s is None else s, n)
-               for k, (m, s, n) in content["results"].items()}  # fmt: skip
-    return Record(
-        content["conditions"], results, content["phase"], content["batch"], content["call"], content["seed"],
-        content["note"],
-    )  # fmt: skip
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -195,7 +195,8 @@ def reach(model: DescriptorModel, known: np.ndarray, best: np.ndarray, *, rng: n
     p_best = float(model.p_within(best[None])[0])
     if not bounded.any():
         nothing = Quantity(np.nan, method="no target has a value")
-        return Reach("no end", np.nan, np.nan, nothing, "every target is a direction, so none can be reached.")
+        sentence = "Every target is a direction without an end, so there is nothing to be reached."
+        return Reach("no end", np.nan, np.nan, nothing, sentence)
 
     def gap(codes):
         return model.objective.losses(model.possible(codes))[..., bounded].max(axis=-1).mean(axis=0)

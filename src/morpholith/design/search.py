@@ -78,7 +78,7 @@ def search(
     rng: np.random.Generator | int,
     method: str = "bayesian",
     calls: int | None = None,
-    storage: str | Path | None = None,
+    storage: str | Path | Campaign | None = None,
     on_step: Callable[[Step], object] | None = None,
     common_seeds: bool | None = None,
     batch: int = 4,
@@ -104,9 +104,10 @@ def search(
         Bayesian optimisation on Gaussian processes of the descriptors, or paper 000's particle swarm.
     calls : int, optional
         At most, recorded ones counted; 150 for "bayesian" and 2000 for "swarm", paper 000's 40 x 50.
-    storage : path, optional
-        The file of a campaign, gone on with if it exists; powders told to it count as measured, and the recipes then
-        are for powders as they are made.
+    storage : path, URL or Campaign, optional
+        Where a campaign is kept (`campaign`), gone on with if it is there; powders told to it count as measured, and
+        the recipes then are for powders as they are made. Several processes may search with one at the same time:
+        they share the calls.
     on_step : function, optional
         Called with a `Step` after each call.
     common_seeds : bool, optional
@@ -143,7 +144,7 @@ def search(
     _check_counts(total, batch, recipes, particles, enough)
     goal = _with_cost(objective(targets), space, cost_weight)
     seed = int(np.random.default_rng(rng).integers(2**62))
-    kept = None if storage is None else campaign(storage, space=space, seed=seed)
+    kept = storage if storage is None or isinstance(storage, Campaign) else campaign(storage, space=space, seed=seed)
     made = Calls(
         evaluate, space, goal, total, common=method == "swarm" if common_seeds is None else common_seeds,
         seed=kept.seed if kept else seed, campaign=kept, told=told, on_step=on_step,

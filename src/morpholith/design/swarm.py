@@ -27,21 +27,16 @@ def search_swarm(calls: Calls, *, particles: int) -> None:
     """
     rng = calls.rng(3)
     space = calls.space
-    recorded = {(r.batch, *r.conditions.values()): r for r in calls.simulated if r.phase == "swarm"}
     codes = space.spread_codes(particles, rng=rng)
     place = _to_axes(space, codes)
     speed = rng.uniform(-0.1, 0.1, place.shape)
     own, own_f = place.copy(), np.full(particles, np.inf)
     iteration = 0
     while True:
-        f = np.full(particles, np.inf)
-        for i, row in enumerate(space.decode(codes).to_dict("records")):
-            record = recorded.get((iteration, *row.values()))
-            if record is None:
-                if not calls.left:
-                    return
-                record = calls.call(codes[i], phase="swarm", batch=iteration)
-            f[i] = np.nan_to_num(calls.f([record])[0], nan=np.inf)
+        records = calls.run(codes, phase="swarm", batch=iteration)
+        if len(records) < particles:
+            return
+        f = np.nan_to_num(calls.f(records), nan=np.inf)
         better = f < own_f
         own[better], own_f[better] = place[better], f[better]
         best = own[int(own_f.argmin())]

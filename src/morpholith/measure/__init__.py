@@ -13,6 +13,7 @@ from .chemistry import (
     with_signal,
 )
 from .chords import Chords, chord_lengths
+from .clustered import Estimate, clustered_descriptors
 from .combination import Combination, combine
 from .correlation import correlation, correlations
 from .cracks import cracks
@@ -23,6 +24,7 @@ from .edge_range import EdgeRanges, edge_ranges, find_e0
 from .electrode import electrode_cautions, in_order, particle_numbers, phase_numbers, whole_particles, widen
 from .expansion import Expansion, expansion
 from .form import form_circularity
+from .generated import Adherence, Agreement, Comparison, adherence, agreement, bias_line, compared_with_baseline
 from .grain_shape import grain_chords, grain_shapes
 from .grains3d import grain_shapes_3d
 from .grey_volume import grey_volumes
@@ -32,10 +34,12 @@ from .k_edges import K_EDGES_EV, edges_within, element_of, nearest_edges
 from .layers import through_thickness
 from .library_numbers import library_numbers, over_particles
 from .mass_balance import COMPONENTS, MassBalance, composition, mass_balance
+from .memorisation import Memorisation, memorisation
 from .motion_chemistry import motion_amplitude, rank_correlation
 from .normalise import Normalised, normalise
 from .phases3d import Connectivity, connectivity, percolating
 from .powder import cautions, describe, field, frame_weights
+from .prediction_error import PredictionError, predicted, prediction_error
 from .radial import mean_profile, radial_profiles
 from .reference_fit import AxisFit, Reference, fit_axis, prepare_references, state_values
 from .regression import LinearFit, equation, linear_fit
@@ -73,21 +77,27 @@ __all__ = [
     "COMPONENTS",
     "K_EDGES_EV",
     "AbsorptionEdges",
+    "Adherence",
+    "Agreement",
     "AxisFit",
     "Bands",
     "Chemistry",
     "Chords",
     "Combination",
+    "Comparison",
     "Connectivity",
     "Distance",
     "EdgeRanges",
+    "Estimate",
     "Expansion",
     "GreyLevels",
     "Inner",
     "LinearFit",
     "MassBalance",
+    "Memorisation",
     "Normalised",
     "PeakWidths",
+    "PredictionError",
     "Reference",
     "SectionFrame",
     "SpectralNoise",
@@ -98,13 +108,18 @@ __all__ = [
     "TortuosityBudget",
     "Trend",
     "absorption_edges",
+    "adherence",
+    "agreement",
     "at_boundary",
+    "bias_line",
     "budget_table",
     "cautions",
     "change_with_depth",
     "choose_widths",
     "chord_lengths",
+    "clustered_descriptors",
     "combine",
+    "compared_with_baseline",
     "composition",
     "condition_table",
     "conduction_numbers",
@@ -155,6 +170,7 @@ __all__ = [
     "mean_and_sd",
     "mean_profile",
     "mean_spectrum",
+    "memorisation",
     "middle",
     "miles_lantuejoul_weights",
     "motion_amplitude",
@@ -168,6 +184,8 @@ __all__ = [
     "percolating",
     "phase_fraction",
     "phase_numbers",
+    "predicted",
+    "prediction_error",
     "prepare_references",
     "radial_profiles",
     "radial_states",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,16 +20,30 @@ class Campaign:
     Attributes
     ----------
     images : DataFrame
-        Columns ``path`` (Path) and ``condition`` (str), one row an image.
+        Columns ``path`` (Path) and ``condition`` (str), one row an image; ``magnification`` and ``lot`` (str, None
+        where empty) if the table has them.
     conditions : DataFrame
-        Index ``condition``; one numeric column for each process variable the table gave, none for folders.
+        Index ``condition``; one numeric column for each process variable that is a number, NaN where missing; none
+        for folders.
     source : tuple of Path
         The table the campaign was read from, if there was one.
+    recipes : DataFrame
+        Index ``condition``; every process variable, in the order of the table: the numbers of `conditions`, and
+        words (str, None where missing), such as an atmosphere.
+    warnings : tuple of str
+        Sentences about the table: conditions with equal recipes, columns that are no process variable, images that
+        the table does not name.
     """
 
     images: pd.DataFrame
     conditions: pd.DataFrame
     source: tuple[Path, ...] = ()
+    recipes: pd.DataFrame = field(default=None)  # type: ignore[assignment]  # filled in below
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.recipes is None:
+            object.__setattr__(self, "recipes", self.conditions)
 
 
 def campaign(paths: Sequence[Path]) -> Campaign:
@@ -39,14 +53,16 @@ def campaign(paths: Sequence[Path]) -> Campaign:
     ----------
     paths : sequence of Path
         Image files (one sample together), folders of images (each a condition; a folder that holds only folders
-        stands for those), or one table ``image,condition,...`` in CSV whose other columns are process variables.
-        Paths in a table are relative to it; without a ``condition`` column, equal variables are one condition.
+        stands for those), or one table ``image,condition,...`` in CSV whose other columns are process variables:
+        numbers or words, empty where unknown. Paths in a table are relative to it; without a ``condition`` column,
+        equal variables are one condition. The columns ``magnification`` and ``lot`` say how an image was taken and
+        of which batch; they are no process variables.
 
     Raises
     ------
     InputError
-        A path is not there, a folder has no image, the table lacks a column or names a missing file, or one
-        condition is given two values of a variable.
+        A path is not there, a folder has no image, the table lacks a column, names a missing file or an image
+        twice, one condition is given two values of a variable, or a cell among numbers is none (a decimal comma).
     """
     paths = [Path(p) for p in paths]
     if not paths:
@@ -60,7 +76,9 @@ def campaign(paths: Sequence[Path]) -> Campaign:
             f"give either one campaign table or images, not both; got {tables[0]} among {len(paths)} paths."
         )
     if tables:
-        return _from_table(tables[0])
+        from ._campaign_table import read_table
+
+        return Campaign(**read_table(tables[0]))
     return _from_paths(paths)
 
 
@@ -96,52 +114,3 @@ def _is_image(path):
     from .files import SUFFIXES
 
     return path.suffix.lower() in SUFFIXES
-
-
-def _from_table(path):
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, dtype={"condition": str, "image": str}, skipinitialspace=True)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} is not a readable CSV table ({error}); it should start image,condition,... ."
-        ) from error
-    table.columns = [str(c).strip() for c in table.columns]
-    if "image" not in table or len(table) == 0:
-        raise InputError(
-            f"{path} needs a column `image` and at least one row; it has columns {', '.join(table.columns)}."
-        )
-    if table["image"].isna().any():
-        raise InputError(
-            f"{path} has a row without an image (row {int(table['image'].isna().argmax()) + 2}); fill or remove it."
-        )
-    table["path"] = [path.parent / str(name).strip() for name in table["image"]]
-    missing = [str(p) for p in table["path"] if not p.is_file()]
-    if missing:
-        raise InputError(
-            f"{path} names {len(missing)} image(s) that are not there, first {missing[0]}; paths are relative to it."
-        )
-    numeric = table.drop(columns=["image", "path", "condition"], errors="ignore").select_dtypes("number")
-    if "condition" not in table:
-        table["condition"] = _names(numeric)
-    if table["condition"].isna().any():
-        raise InputError(f"{path} has a row without a condition; fill it or drop the column.")
-    return Campaign(table[["path", "condition"]], _variables(path, table, numeric), (path,))
-
-
-def _names(numeric):
-    if numeric.shape[1] == 0:
-        return "sample"
-    return [", ".join(f"{k}={v:g}" for k, v in row.items()) for row in numeric.to_dict("records")]
-
-
-def _variables(path, table, numeric):
-    grouped = numeric.groupby(table["condition"], sort=False)
-    uneven = grouped.nunique(dropna=False).gt(1)
-    if uneven.any(axis=None):
-        condition, column = next((i, c) for i in uneven.index for c in uneven.columns if uneven.loc[i, c])
-        raise InputError(
-            f"{path} gives condition {condition!r} more than one value of {column!r}; a condition is one recipe."
-        )
-    return grouped.first()
