@@ -18,6 +18,7 @@ SAYS = {
     "05_follow_a_working_electrode.py": "error against the truth",
     "06_map_oxidation_states.py": "shift of the energy axis",
     "07_build_a_particle.py": "tetrahedra in particle.vtu",
+    "08_design_a_recipe.py": "round 2: reached",
 }
 
 

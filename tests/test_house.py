@@ -103,7 +103,7 @@ BENCHES = (
     "bench_powder", "bench_real", "bench_electrode", "bench_tortuosity", "bench_particles3d", "bench_xanes",
     "bench_xanes_outlines", "bench_xanes_speed", "bench_xanes_chemistry", "bench_power_diagram",
     "bench_shells", "bench_grains", "bench_mesh", "bench_markers", "bench_diagram_fit", "bench_learn_shells",
-    "bench_design",
+    "bench_design", "bench_sem_design", "bench_micrographs",
 )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def _quick(monkeypatch):
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setattr(micrograph_flow, "STEPS", 1)
-    monkeypatch.setattr(_sem_learn_proof, "ALONG", 7)
+    monkeypatch.setattr(_sem_learn_proof, "ALONG", 2)
     monkeypatch.setattr(_sem_learn_proof, "ACROSS", 2)
     yield
     torch.set_num_threads(before)

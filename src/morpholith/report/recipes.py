@@ -202,6 +202,8 @@ def projection(recipes: pd.DataFrame, training: pd.DataFrame, share: float, *, e
 
 def progress(trajectory: pd.DataFrame, limit: float) -> Figure:
     """Draw F of every call and the least so far; `limit` is F where all targets are just within tolerance, or NaN."""
+    from matplotlib.ticker import MaxNLocator
+
     fig = figure(6.4, 3.4)
     ax = fig.subplots()
     calls = np.arange(1, len(trajectory) + 1)
@@ -215,7 +217,7 @@ def progress(trajectory: pd.DataFrame, limit: float) -> Figure:
     values = trajectory["objective"].to_numpy(float)
     if (values[np.isfinite(values)] > 0).all():
         ax.set_yscale("log")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="call of the model", ylabel="F")
     ax.legend()
     return fig

@@ -113,7 +113,12 @@ def _figures(learnt, ground, proof, draws) -> dict[str, ReportFigure]:
     variables = proof.scanned
     if proof.along is not None:
         found[f"over_{variables[0]}"] = pictures.over_one(
-            proof.model, proof.along, variables[0], ground.names, views=views, shown=[0, 1, 3, 5, 6]
+            proof.model,
+            proof.along,
+            variables[0],
+            ground.names,
+            views=views,
+            shown=[int(k) for k in np.unique(np.linspace(0, len(proof.along) - 1, 5).round())],
         )
     if proof.across is not None:
         coarse = ground.images.views[0]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .. import columns as c
-from ..errors import InputError
+from ..errors import InputError, InputWarning
 from ..progress import progress, stage
 from ..results import Result
 
@@ -176,7 +177,10 @@ def measured_conditions(
     tables: dict[str, list[pd.DataFrame]] = {}
     frames: dict[str, dict[str, tuple[float, float]]] = {}
     for path, condition, name in progress(_named(plan), label="measuring"):
-        field = look(path, condition, name=name, pixel_size=pixel_size, page=page, device=device)
+        with warnings.catch_warnings():
+            # a coarse view is there for sizes; that its texture is not resolved is meant so
+            warnings.filterwarnings("ignore", message="texture is not resolved", category=InputWarning)
+            field = look(path, condition, name=name, pixel_size=pixel_size, page=page, device=device)
         tables.setdefault(condition, []).append(field.table.assign(**{c.IMAGE: name}))
         frames.setdefault(condition, {})[name] = _frame_um(field.image)
     rows = {}

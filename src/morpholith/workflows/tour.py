@@ -24,7 +24,8 @@ def tour(*, seed: int = 0) -> Result:
 
     Four reaction times, each imaged at 3000x and 15000x by a virtual microscope, are written as image files with a
     campaign table, measured from those files alone with `sem measure`, and set beside the population they were
-    drawn from.
+    drawn from. Then a recipe is designed for a wanted powder, made in the virtual reactor, and set beside what was
+    predicted.
 
     Parameters
     ----------
@@ -32,6 +33,7 @@ def tour(*, seed: int = 0) -> Result:
         Seed of the specimens and of the bootstrap.
     """
     from . import sem
+    from ._tour_design import designed
 
     with tempfile.TemporaryDirectory(prefix="morpholith-tour-") as scratch:
         stage("making a virtual campaign")
@@ -39,16 +41,19 @@ def tour(*, seed: int = 0) -> Result:
         measured = sem.measure([table], seed=seed)
         images = {p.name: p.read_bytes() for p in Path(scratch).iterdir()}
     compared = compare(measured.tables["conditions"], truth)
+    stage("designing a powder")
+    powder = designed(seed=seed)
     return Result(
         title="Morpholith tour: a virtual powder, measured and compared with its truth",
-        summary=_verdict(compared) | dict(measured.summary),
-        tables={"compared_with_truth": compared, **measured.tables},
+        summary=_verdict(compared) | powder.summary | dict(measured.summary),
+        tables={"compared_with_truth": compared, "designed_powder": powder.table, **measured.tables},
         figures={
             "compared_with_truth": ReportFigure(
                 lambda: _figure(compared),
                 "Measured (points with 95 % intervals) against the truth of the population (line of equality).",
                 "Measured against truth",
             ),
+            "designed_powder": powder.figure,
             **measured.figures,
         },
         files={f"campaign/{name}": partial(_write, raw=raw) for name, raw in images.items()},
@@ -56,7 +61,7 @@ def tour(*, seed: int = 0) -> Result:
             "Virtual specimens: every picture is computed, none was taken with a microscope.",
             *measured.warnings,
         ],
-        text=measured.text,
+        text={**measured.text, "A powder designed": powder.text},
     )
 
 
