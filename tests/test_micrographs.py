@@ -423,3 +423,21 @@ def test_a_fold_knows_nothing_of_the_conditions_it_leaves_out(tmp_path):
     assert not np.array_equal(
         learnt.model.expectation.at(recipe)[0], learn(wrong, images, "b").model.expectation.at(recipe)[0]
     )
+
+
+def test_the_papers_way_is_a_back_end_of_the_same_model(tmp_path):
+    pytest.importorskip("diffusers")
+    table = table_of()
+    learnt = generate.learn_micrographs(
+        small_images(table), table, measured_of(table), steps=generate.Steps(1, 1, 1), folder=tmp_path / "work",
+        backend="control", folds=3, seed=5,
+    )  # fmt: skip
+    assert len(learnt.folds) == 3
+    assert learnt.curves["recipes"]
+    learnt.model.save(tmp_path / "model")
+    # the file is whole: it does not lean on the folder of checkpoints
+    (tmp_path / "work").rename(tmp_path / "elsewhere")
+    model = generate.load_micrographs(tmp_path)
+    recipe = {"ph": 10.3, "time_min": 33, "gas": "O2"}
+    ours = model.draw(recipe, view="3000x", images=1, seed=4, shape=(64, 64))
+    assert np.array_equal(ours, learnt.model.draw(recipe, view="3000x", images=1, seed=4, shape=(64, 64)))

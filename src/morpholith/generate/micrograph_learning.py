@@ -179,7 +179,7 @@ class _Control:
     """Trains the ControlNet over a base; one of our own is trained first, once, on all images."""
 
     def __init__(self, images, steps, folder, seed, device, mixed, base):
-        self.images, self.folder, self.base = images, Path(folder), base
+        self.images, self.folder, self.base, self.given = images, Path(folder), base, base is not None
         self.how = {"seed": seed, "device": device, "mixed": mixed}
         self.steps, self.curves = steps, {}
 
@@ -203,4 +203,4 @@ class _Control:
             steps=(0, 0, count), **self.how,
         )  # fmt: skip
         self.curves[label] = next(reversed(nets.curves.values()))
-        return control_store.described(nets)
+        return control_store.described(nets, whole=not self.given or None)

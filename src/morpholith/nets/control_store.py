@@ -16,6 +16,7 @@ from . import control_parts as parts
 from .control_base import digest, load_base
 from .control_draw import draw_control
 from .control_parts import ControlConfig, ControlNets
+from .training import fast_bfloat16
 
 
 def described(nets: ControlNets, *, whole: bool | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -95,7 +96,10 @@ def drawer(
     if len(views) != nets.views:
         raise InputError(f"the networks draw {nets.views} views, and the model names {len(views)}.")
 
-    def draw(codes: np.ndarray, view: int, *, seed: int, shape: tuple[int, int], mixed: bool = False) -> np.ndarray:
+    def draw(
+        codes: np.ndarray, view: int, *, seed: int, shape: tuple[int, int], mixed: bool | None = None
+    ) -> np.ndarray:
+        mixed = fast_bfloat16(device) if mixed is None else mixed
         return draw_control(nets, codes, view, images=len(codes), seed=seed, shape=shape, device=device, mixed=mixed)
 
     return draw

@@ -35,7 +35,10 @@ def drawer(
     net = net.to(where, memory_format=torch.channels_last).eval()
     scales = scales_of([view.pixel_um for view in views])
 
-    def draw(codes: np.ndarray, view: int, *, seed: int, shape: tuple[int, int], mixed: bool = False) -> np.ndarray:
+    def draw(
+        codes: np.ndarray, view: int, *, seed: int, shape: tuple[int, int], mixed: bool | None = None
+    ) -> np.ndarray:
+        mixed = training.fast_bfloat16(device) if mixed is None else mixed
         return drawn(
             net, codes, scales[view], images=len(codes), seed=seed, shape=shape, device=device, mixed=mixed
         )  # fmt: skip

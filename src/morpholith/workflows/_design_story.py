@@ -56,7 +56,7 @@ def _errors(plan: Plan, outcome: Outcome) -> dict[str, PredictionError]:
     """
     from .. import measure
 
-    told = sum(r.real for r in outcome.campaign.records)
+    told = len(plan.trained) + sum(r.real for r in outcome.campaign.records)
     share = np.sqrt(max(0.0, 1 - told / TOLD_ENOUGH)) if outcome.found.model.real else 1.0
     errors = {d: measure.prediction_error(plan.model.left_out, d) for d in outcome.found.model.names}
     return {d: replace(e, sd=e.sd * share) for d, e in errors.items()}
@@ -161,7 +161,7 @@ def _drawn_again(outcome: Outcome) -> pd.DataFrame:
 
 def _summary(plan: Plan, outcome: Outcome, table, best) -> dict[str, Quantity]:
     found, row = outcome.found, table.iloc[0]
-    told = sum(r.real for r in outcome.campaign.records)
+    told = len(plan.trained) + sum(r.real for r in outcome.campaign.records)
     of = "powder as it is made" if found.model.real else "model"
     summary = dict(best)
     summary["objective"] = Quantity(

@@ -119,3 +119,37 @@ def _told_images(path, model, space, *, pixel_size, device) -> list[Record]:
         conditions = {n: recipe[n] for n in space.conditions if n in recipe and not _empty(recipe[n])}
         records.append(design.powder(space, conditions, numbers, note=f"{path.name}, {name}"))
     return records
+
+
+def trained_powders(model: MicrographModel, space: Space) -> list[Record]:
+    """Return the powders that the model was trained on, as they were measured: they were made, too.
+
+    Left out are those whose recipe lacks a value, has a word that is not allowed, or differs from what is fixed.
+    """
+    from .. import design
+
+    records = []
+    for name, row in model.table.conditions.iterrows():
+        conditions = {n: row[n] for n in space.conditions if n in row and not _empty(row[n])}
+        others = any(not _same(row[n], value) for n, value in space.fixed.items() if n in row)
+        if others or len(conditions) < len([n for n in space.conditions if n in row]):
+            continue
+        results = {
+            d: (float(model.measured.loc[name, d]), float(model.measured.loc[name].get(f"{d}_se", np.nan)))
+            for d in descriptors_of(model)
+            if name in model.measured.index and np.isfinite(model.measured.loc[name, d])
+        }
+        if not results:
+            continue
+        try:
+            records.append(design.powder(space, conditions, results, note=f"training, {name}"))
+        except InputError:  # a word that the search may not take
+            continue
+    return records
+
+
+def _same(one: Any, two: Any) -> bool:
+    try:
+        return bool(np.isclose(float(one), float(two), rtol=1e-6))
+    except (TypeError, ValueError):
+        return str(one) == str(two)

@@ -30,7 +30,8 @@ def told(
 ) -> Result:
     """Return the result."""
     warnings = _warnings(ground, proof)
-    model = replace(proof.model, about={**about, "warnings": warnings})
+    copied = {view: m.sentence for view, m in proof.memorised.items()}
+    model = replace(proof.model, about={**about, "memorised": copied, "warnings": warnings})
     return Result(
         title="A model from conditions to micrographs",
         summary=_summary(learnt, ground, proof),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MODEL = "virtual"
 HIDDEN = {"ph": 10.4, "nh4oh": 0.15, "time_min": 300.0}  # the recipe whose powder is asked for
-KNOWN = {"naoh": 0.15, "stirring_rpm": 800.0, "atmosphere": "N2"}
+KNOWN: dict[str, float | str] = {"naoh": 0.15, "stirring_rpm": 800.0, "atmosphere": "N2"}
 WANTED = ("texture_mean", "d50_um", "circularity_mean")
 CALLS, DRAWN = 14, 1
 SHOTS = {3000.0: 4, 15000.0: 2}  # micrographs taken of the powder that is made
@@ -61,7 +61,7 @@ def designed(*, seed: int) -> Designed:
         calls=CALLS, images=DRAWN, recipes=1, seed=seed,
     )  # fmt: skip
     best = found.tables["recipes"].iloc[0]
-    recipe = {**KNOWN, **{name: float(best[name]) for name in HIDDEN}}
+    recipe: dict[str, float | str] = {**KNOWN, **{name: float(best[name]) for name in HIDDEN}}
     powder = made(recipe, images=SHOTS, rng=np.random.default_rng([seed, 5]))
     rows = [
         {

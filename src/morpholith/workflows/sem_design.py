@@ -42,6 +42,8 @@ class Plan:
         The micrographs that were given as the target.
     told : sequence of Record
         Powders that were made.
+    trained : sequence of Record
+        Those that the model was trained on.
     storage : str or None
     key : str
         Which model this is.
@@ -59,6 +61,7 @@ class Plan:
     cost_weight: float | None = None
     reference: Reference | None = None
     told: Sequence[Record] = ()
+    trained: Sequence[Record] = ()
     storage: str | None = None
     key: str = ""
     inputs: Sequence[Path] = ()
@@ -108,7 +111,8 @@ def design(
     """Find recipes for a wanted morphology, with intervals, and draw what they would make.
 
     Says whether the targets can be reached at all, how far each recipe is from what was trained, and what the powder
-    would measure. Powders that were then made are told with --tell, and the next design rests on them as well.
+    would measure. The powders that the model was trained on count as made and measured; powders that are then made are
+    told with --tell, and the next design rests on them as well.
 
     Parameters
     ----------
@@ -153,7 +157,7 @@ def design(
     from ..generate import load_micrographs, micrograph_files
     from ..recipe import sha256
     from . import _design_inputs as given
-    from ._design_told import told_in
+    from ._design_told import told_in, trained_powders
     from ._drawn import describe_drawn
 
     if bool(target) == bool(like):
@@ -180,6 +184,7 @@ def design(
     plan = Plan(
         model=known, space=space, targets=targets, method=method, calls=calls, images=images, recipes=recipes,
         seed=seed, cost_weight=cost_weight, reference=reference, told=told, storage=storage,
+        trained=trained_powders(known, space),
         key=" ".join(sha256(path) for path in files), inputs=[*files, *(like or []), *([tell] if tell else [])],
     )  # fmt: skip
 
@@ -219,7 +224,7 @@ def _outcome(plan: Plan, see: See, place: str, *, keep: bool) -> Outcome:
     found = designs.search(
         lambda condition, *, seed: see(condition, images=plan.images, seed=seed)[0],
         plan.space, plan.targets, rng=plan.seed, method=plan.method, calls=total, storage=kept,
-        recipes=plan.recipes, cost_weight=plan.cost_weight, on_step=lambda _: next(ticks, None),
+        recipes=plan.recipes, cost_weight=plan.cost_weight, on_step=lambda _: next(ticks, None), told=plan.trained,
     )  # fmt: skip
     stage("drawing what the recipes would make")
     seeds = np.random.default_rng([plan.seed, 77]).integers(2**31, size=len(found.recipes))
