@@ -4,9 +4,10 @@
     python bench/bench_sem_design.py --toy               the same in seconds, to see that it runs
 
 The powders of the training count as measured, as in `sem design`. One campaign of generator calls, spread over the
-recipes, serves every target; then each target is searched with a few calls of its own. The first recipe is made in the virtual reactor (with its scatter from lot to lot), imaged, measured
-and told; the next round designs again. A target is a powder of a recipe drawn at random within the training ranges; it
-is met when every descriptor is within 3 %: of the lot as it truly is, of the recipe without scatter, and as measured.
+recipes, serves every target; then each target is searched with a few calls of its own. The first recipe is made in the
+virtual reactor (with its scatter from lot to lot), imaged, measured and told; the next round designs again. A target is
+a powder of a recipe drawn at random within the training ranges; it is met when every descriptor is within 3 %: of the
+lot as it truly is, of the recipe without scatter, and as measured.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import pandas as pd
 from morpholith import design, generate
 from morpholith.specimens import reactor_truth
 from morpholith.workflows._design_told import trained_powders
-from morpholith.workflows._drawn import simulator
+from morpholith.workflows._drawn import describe_drawn
 from morpholith.workflows._virtual_lab import DESCRIPTORS, made
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,7 +37,7 @@ def called(job):
 
     torch.set_num_threads(1)
     model, recipe, images, seed = job
-    return simulator(generate.load_micrographs(model), images=images)(recipe, seed=seed)
+    return describe_drawn(generate.load_micrographs(model), recipe, images=images, seed=seed)[0]
 
 
 def pool(space, options) -> list[design.Record]:
@@ -85,13 +86,14 @@ def designed(name, target, records, model, space, options) -> list[dict]:
     told = trained_powders(model, space)
     rows, calls = [], len(records)
     own = list(records)
-    evaluate = simulator(model, images=options.images)
     for number in range(options.rounds):
         for step in range(options.refine if number == 0 else 0):
             # the recipe that is believed best is asked about until it was
             best = design.conclude([*own, *told], space, target, rng=rng, recipes=1).recipes
             recipe = best[list(space.conditions)].iloc[0].to_dict()
-            found = design.read_results(evaluate(recipe, seed=int(rng.integers(2**31))))
+            found = design.read_results(
+                describe_drawn(model, recipe, images=options.images, seed=int(rng.integers(2**31)))[0]
+            )
             own.append(design.Record(recipe, found, call=calls, batch=1, phase="search"))
             calls += 1
             del step

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import model_file
 from ..errors import InputError
-from .model import SHIPPED
+from .model import SHIPPED, shipped
 from .process_table import ProcessTable, process_table_from_json
 from .recipe_code import Expectation, expectation_from, recipe_codes
 
@@ -198,7 +198,7 @@ def micrograph_files(path: str | Path) -> list[Path]:
 
 def shipped_micrographs() -> list[str]:
     """Return the names of the models that come with the package."""
-    return sorted(path.stem for path in SHIPPED.glob("*.json") if f'"{KIND}"' in path.read_text(encoding="utf-8")[:200])
+    return shipped(KIND)
 
 
 def _built(arrays, recipe):

@@ -56,7 +56,12 @@ class ParticleModel:
 
 def shipped_models() -> list[str]:
     """Return the names of the models that come with the package."""
-    return sorted(path.stem for path in SHIPPED.glob("*.json"))
+    return shipped(KIND)
+
+
+def shipped(kind: str) -> list[str]:
+    """Return the names of the models of one kind that come with the package."""
+    return sorted(p.stem for p in SHIPPED.glob("*.json") if f'"kind": "{kind}"' in p.read_text(encoding="utf-8")[:200])
 
 
 def save_model(path: str | Path, model: ParticleModel) -> None:
