@@ -17,7 +17,7 @@ from morpholith.generate import View, process_table
 from morpholith.workflows import _design_inputs as inputs
 from morpholith.workflows import _drawn, sem_design
 from morpholith.workflows._design_story import story
-from morpholith.workflows._design_told import told_in
+from morpholith.workflows._design_told import told_in, trained_powders
 
 DESCRIPTORS = ("texture_mean", "d50_um", "circularity_mean")
 VIEWS = (View("3000x", 0.2, DESCRIPTORS[1:]), View("15000x", 0.04, DESCRIPTORS[:1]))
@@ -400,3 +400,46 @@ def test_powders_are_told_by_their_images(micrographs, tmp_path):
     table.write_text("image,condition,ph,time_min,atmosphere\nnone.png,a,10.5,120,air\n")
     with pytest.raises(InputError, match="no particle can be measured in the images of 'a'"):
         told_in(table, known, space, pixel_size=0.0667, device="cpu")
+
+
+# --- powders of the training ---------------------------------------------------------------------------------------
+
+
+def test_powders_of_the_training_count_as_made_unless_they_differ_from_what_is_fixed():
+    known = Model()
+    everything = trained_powders(known, inputs.space_of(known.table))
+    assert len(everything) == 24
+    assert all(r.real for r in everything)
+    first = known.table.conditions.index[0]
+    assert everything[0].note == f"training, {first}"
+    assert everything[0].results["d50_um"].mean == pytest.approx(known.measured.loc[first, "d50_um"])
+    assert len(trained_powders(known, inputs.space_of(known.table, fix=["atmosphere=N2"]))) == 12
+    assert len(trained_powders(known, inputs.space_of(known.table, bounds=["atmosphere=N2"]))) == 12
+    assert trained_powders(known, inputs.space_of(known.table, fix=["ph=10.111"])) == []
+
+
+def test_a_generator_that_is_off_is_mended_by_the_powders_of_its_training():
+    known = Model()
+    space = inputs.space_of(known.table, fix=["atmosphere=N2"])
+
+    def flat(condition, *, images, seed):
+        """Draw powders that do not follow the recipe in circularity, and are a tenth too large."""
+        found, pictures = see(condition, images=images, seed=seed)
+        large, same = found["d50_um"], found["circularity_mean"]
+        return found | {
+            "d50_um": large._replace(mean=1.1 * large.mean), "circularity_mean": same._replace(mean=0.92)
+        }, pictures  # fmt: skip
+
+    wanted = truth({"ph": 10.45, "time_min": 240, "atmosphere": "N2"})
+    goals = [f"{name}={value:.4f}" for name, value in wanted.items()]
+    off = {}
+    for trained in (trained_powders(known, space), []):
+        found = (
+            sem_design.carried_out(_plan(*goals, space=space, calls=16, trained=trained), flat)
+            .tables["recipes"]
+            .iloc[0]
+        )
+        made = truth({**found[["ph", "time_min"]].to_dict(), "atmosphere": "N2"})
+        off[len(trained)] = max(abs(made[name] / value - 1) for name, value in wanted.items())
+    assert off[12] < 0.02
+    assert off[0] > 2 * off[12]

@@ -205,7 +205,9 @@ def _scans(model, scanned: Sequence[str], how: Mapping[str, Any]):
         label = "scan " + " ".join(names)
         some = how if k == 0 else {**how, "draws": max(3, how["draws"] // 2)}
         found, _ = described(model, asked, label, **some)
-        tables[k] = asked.join(found)
+        known = model.table.conditions
+        trained = [bool((known == row).all(axis=1).any()) for _, row in asked.iterrows()]
+        tables[k] = asked.join(found).assign(trained=trained)
         mean, sd = _expected(model, asked)
         for name in mean:
             tables[k][f"{name}_gp"], tables[k][f"{name}_gp_sd"] = mean[name], sd[name]

@@ -15,7 +15,6 @@ from ..results import Result
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..checkpoint import Store
     from ..generate import ProcessTable, TrainingImages
     from ..read import Campaign
 
@@ -200,9 +199,3 @@ def _scanned(table: ProcessTable, scan: list[str] | None) -> tuple[str, ...] | N
     if wrong or not 1 <= len(set(scan)) == len(scan) <= 2:
         raise InputError(f"--scan takes one or two of {', '.join(numbers)}; got {' '.join(scan)}.")
     return tuple(scan)
-
-
-def part_of(kept: Store, name: str, make) -> dict:
-    """Return the arrays of a part, made once."""
-    kept.once(name, make)
-    return kept.get(name)
