@@ -24,7 +24,7 @@ import pandas as pd
 from morpholith import design, generate
 from morpholith.specimens import reactor_truth
 from morpholith.workflows._design_told import trained_powders
-from morpholith.workflows._drawn import describe_drawn
+from morpholith.workflows._drawn import as_powder, describe_drawn
 from morpholith.workflows._virtual_lab import DESCRIPTORS, made
 
 RESULTS = Path(__file__).parent / "results"
@@ -37,7 +37,8 @@ def called(job):
 
     torch.set_num_threads(1)
     model, recipe, images, seed = job
-    return describe_drawn(generate.load_micrographs(model), recipe, images=images, seed=seed)[0]
+    known = generate.load_micrographs(model)
+    return as_powder(known, describe_drawn(known, recipe, images=images, seed=seed)[0])
 
 
 def pool(space, options) -> list[design.Record]:
@@ -91,9 +92,8 @@ def designed(name, target, records, model, space, options) -> list[dict]:
             # the recipe that is believed best is asked about until it was
             best = design.conclude([*own, *told], space, target, rng=rng, recipes=1).recipes
             recipe = best[list(space.conditions)].iloc[0].to_dict()
-            found = design.read_results(
-                describe_drawn(model, recipe, images=options.images, seed=int(rng.integers(2**31)))[0]
-            )
+            drawn = describe_drawn(model, recipe, images=options.images, seed=int(rng.integers(2**31)))[0]
+            found = design.read_results(as_powder(model, drawn))
             own.append(design.Record(recipe, found, call=calls, batch=1, phase="search"))
             calls += 1
             del step

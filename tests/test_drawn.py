@@ -116,3 +116,22 @@ def test_it_is_the_simulator_of_a_search():
         found = design.search(evaluate, space, {"d50_um": 6.0}, rng=0, calls=6, recipes=1)
     assert found.recipes["size"].iloc[0] == pytest.approx(6.0, rel=0.1)
     assert found.trajectory["d50_um_se"].notna().all()
+
+
+def test_draws_count_for_as_much_as_the_model_is_worth():
+    from morpholith.design import Measured
+    from morpholith.workflows._drawn import as_powder
+
+    class Known:
+        left_out = pd.DataFrame(
+            {
+                "d50_um": [4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
+                "d50_um_drawn": [4.3, 4.6, 6.3, 6.6, 8.3, 8.6],
+                "d50_um_drawn_se": 0.0,
+            }
+        )
+
+    found = as_powder(Known, {"d50_um": Measured(5.0, 0.1, 4), "span": Measured(0.4, 0.02, 4)})
+    assert found["d50_um"].se == pytest.approx(np.hypot(0.1, np.sqrt((3 * 0.3**2 + 3 * 0.4**2) / 6)))
+    assert found["d50_um"].mean == 5.0
+    assert found["span"] == Measured(0.4, 0.02, 4)

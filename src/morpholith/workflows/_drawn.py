@@ -50,6 +50,21 @@ def describe_drawn(
     return described, drawn
 
 
+def as_powder(model: MicrographModel, described: Mapping[str, Measured]) -> dict[str, Measured]:
+    """Return what draws say of the powder that would be made: with the model's error on conditions left out.
+
+    For beliefs that rest on measured powders as well: draws count there for as much as they are worth, and nearly
+    nothing where the model does not follow a descriptor.
+    """
+    from .. import measure
+
+    errors = {name: measure.prediction_error(model.left_out, name).sd for name in described}
+    return {
+        name: found._replace(se=float(np.hypot(found.se, errors[name]))) if np.isfinite(errors[name]) else found
+        for name, found in described.items()
+    }
+
+
 def describe_images(
     arrays: Sequence[np.ndarray] | np.ndarray, *, pixel_um: float, names: Sequence[str], device: str = "cpu"
 ) -> dict[str, Measured]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -222,9 +223,9 @@ def _outcome(plan: Plan, see: See, place: str, *, keep: bool) -> Outcome:
     stage("searching recipes")
     ticks = progress(range(max(total - kept.calls, 0)), label="drawing and measuring")
     found = designs.search(
-        lambda condition, *, seed: see(condition, images=plan.images, seed=seed)[0],
-        plan.space, plan.targets, rng=plan.seed, method=plan.method, calls=total, storage=kept,
-        recipes=plan.recipes, cost_weight=plan.cost_weight, on_step=lambda _: next(ticks, None), told=plan.trained,
+        partial(_evaluated, plan, see), plan.space, plan.targets, rng=plan.seed, method=plan.method, calls=total,
+        storage=kept, recipes=plan.recipes, cost_weight=plan.cost_weight, told=plan.trained,
+        on_step=lambda _: next(ticks, None),
     )  # fmt: skip
     stage("drawing what the recipes would make")
     seeds = np.random.default_rng([plan.seed, 77]).integers(2**31, size=len(found.recipes))
@@ -234,6 +235,14 @@ def _outcome(plan: Plan, see: See, place: str, *, keep: bool) -> Outcome:
         for row, seed in progress(list(zip(rows, seeds, strict=True)), label="drawing")
     ]
     return Outcome(found, drawn, kept, Path(place).read_bytes() if keep else b"")
+
+
+def _evaluated(plan: Plan, see: See, condition: Mapping[str, object], *, seed: int) -> Mapping[str, Measured]:
+    """Return what a call says: of the powder that would be made, where measured powders are in the belief too."""
+    from ._drawn import as_powder
+
+    described = see(condition, images=plan.images, seed=seed)[0]
+    return as_powder(plan.model, described) if plan.trained else described
 
 
 def _tell(kept: Campaign, told: Sequence[Record]) -> None:
