@@ -72,8 +72,7 @@ def small_model(table=None, measured=None):
     table = table or table_of()
     measured = measured_of(table) if measured is None else measured
     beliefs = generate.expectation(table, measured, NAMES)
-    width = generate.training_codes(beliefs)[0].shape[1]
-    net = moved_net(width)
+    net = moved_net(len(NAMES))
     weights, settings = micrograph_store.described(net.state_dict(), net.config)
     views = (generate.View("3000x", 0.2, ("d50_um",)), generate.View("15000x", 0.04, ("texture_mean",)))
     return generate.MicrographModel(table, views, beliefs, "flow", weights, settings, measured)
@@ -280,29 +279,65 @@ def test_descriptors_with_few_values_are_not_expected():
     assert generate.recipe_code.expectation_from(table, *beliefs.state()).at(table.conditions)[0] == pytest.approx(mean)
 
 
-def test_missing_values_of_training_are_the_mean_with_its_spread():
-    table = table_of(missing=True)
-    codes, spread = generate.training_codes(generate.expectation(table, measured_of(table), NAMES))
-    others = np.delete(codes[:, 0], 3)
-    assert codes[3, 0] == pytest.approx(others.mean())
-    assert spread[3, 0] == pytest.approx(others.std())
-    assert spread[2, 0] == 0
-    words = table.columns.index("gas = N2") - 2  # two flags come before
-    assert codes[4, words : words + 2].sum() == pytest.approx(1)
-    assert 0 < codes[4, words] < 1
+def test_codes_of_the_training_are_what_was_measured():
+    table = table_of()
+    measured = measured_of(table)
+    measured.loc["c3", "d50_um"] = np.nan
+    beliefs = generate.expectation(table, measured, NAMES)
+    codes, errors = generate.training_codes(beliefs, measured)
+    unit = beliefs.units["texture_mean"]
+    assert not unit.log
+    assert unit.centre + unit.scale * codes[:, 0] == pytest.approx(measured["texture_mean"].to_numpy())
+    assert errors[:, 0] == pytest.approx(0.01 / unit.scale)
+    assert codes[3, 1] == 0
+    assert errors[3, 1] == 1
+    others = np.delete(np.arange(12), 3)
+    size = beliefs.units["d50_um"]
+    plain = size.centre + size.scale * codes[others, 1]
+    assert (np.exp(plain) if size.log else plain) == pytest.approx(measured["d50_um"].to_numpy()[others])
+
+
+def test_units_stay_those_that_the_network_was_taught_with():
+    table = table_of()
+    measured = measured_of(table)
+    whole = generate.expectation(table, measured, NAMES)
+    some = generate.expectation(table, measured.iloc[:9], NAMES)
+    assert some.units["d50_um"] != whole.units["d50_um"]
+    recipe = [{"ph": 10.0, "time_min": 40, "gas": "N2"}]
+    moved = replace(some, units=whole.units).at(recipe)[0]
+    # a line is told from the first nine conditions as well as from all
+    assert moved == pytest.approx(whole.at(recipe)[0], abs=0.08)
+    assert some.at(recipe)[0] != pytest.approx(moved, abs=0.2)
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_a_process_of_the_logarithm_speaks_in_other_units_and_the_reverse(log):
+    from morpholith.generate import recipe_code
+
+    class Process:
+        def value(self, mean):
+            return np.exp(mean) if self.log else mean
+
+    p = Process()
+    p.log = log
+    value, unit = 5.0, recipe_code.Unit(not log, 1.0, 0.5)
+    given = np.log(value) if log else value
+    mean, sd = recipe_code._in_units(p, unit, np.array([given]), np.array([0.02 if log else 0.1]))
+    meant = value if log else np.log(value)
+    assert mean == pytest.approx((meant - 1.0) / 0.5)
+    assert sd == pytest.approx((0.1 if log else 0.02) / 0.5)
 
 
 def test_what_a_recipe_lacks_is_drawn_from_the_training():
-    table = table_of()
+    table = table_of(missing=True)
     beliefs = generate.expectation(table, measured_of(table), NAMES)
-    codes = generate.recipe_codes(
-        beliefs, {"ph": np.nan, "time_min": 50, "gas": "N2"}, 60, rng=np.random.default_rng(0)
-    )
-    full = generate.training_codes(beliefs)[0]
-    assert set(np.round(codes[:, 0], 9)) <= set(np.round(full[:, 0], 9))
-    assert len(set(codes[:, 0])) > 6
-    assert np.ptp(codes[:, 1]) == 0
-    known = generate.recipe_codes(beliefs, {"ph": 10.0, "time_min": 50, "gas": "N2"}, 3, rng=np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    codes = generate.recipe_codes(beliefs, {"ph": np.nan, "time_min": 50, "gas": "N2"}, 60, rng=rng)
+    assert len(np.unique(codes[:, 1])) > 6
+    values = table.conditions["ph"].dropna()
+    possible = beliefs.at([{"ph": v, "time_min": 50, "gas": "N2"} for v in values])[0]
+    assert set(np.round(codes[:, 1], 9)) <= set(np.round(possible[:, 1], 9))
+    known = generate.recipe_codes(beliefs, {"ph": 10.0, "time_min": 50, "gas": "N2"}, 3, rng=rng)
     assert (known == known[0]).all()
 
 
@@ -402,38 +437,42 @@ def small_images(table):
 def test_a_fold_knows_nothing_of_the_conditions_it_leaves_out(tmp_path):
     table = table_of()
     measured = measured_of(table)
-    steps = generate.Steps(1, 1, 1)
 
-    def learn(measured, images, folder):
+    def learn(measured, folder, folds=3):
         return generate.learn_micrographs(
-            images, table, measured, steps=steps, folder=tmp_path / folder, folds=3, seed=5
+            small_images(table), table, measured, steps=generate.Steps(1, 1), folder=tmp_path / folder, folds=folds,
+            seed=5,
         )  # fmt: skip
 
-    images = small_images(table)
-    learnt = learn(measured, images, "a")
-    assert set(learnt.curves) == {"base", "recipes", "fold 1", "fold 2", "fold 3"}
+    learnt = learn(measured, "a")
+    assert set(learnt.curves) == {"base", "codes"}
     assert sorted(n for names, _ in learnt.folds for n in names) == sorted(table.conditions.index)
     left, fold = learnt.folds[0]
     wrong = measured.copy()
-    wrong.loc[list(left), NAMES] *= 3.0
-    _, again = learn(wrong, images, "b").folds[0]
+    wrong.loc[list(left), NAMES] *= 1.5
+    _, again = learn(wrong, "b").folds[0]
     recipe = [table.conditions.loc[left[0]].to_dict()]
-    assert np.array_equal(fold.expectation.at(recipe)[0], again.expectation.at(recipe)[0])
-    assert all(np.array_equal(fold.weights[k], again.weights[k]) for k in fold.weights)
-    assert not np.array_equal(
-        learnt.model.expectation.at(recipe)[0], learn(wrong, images, "b").model.expectation.at(recipe)[0]
-    )
+
+    def told(model):
+        beliefs = model.expectation
+        plain = [u.centre + u.scale * c for u, c in zip(beliefs.units.values(), beliefs.at(recipe)[0][0], strict=True)]
+        return [np.exp(v) if u.log else v for v, u in zip(plain, beliefs.units.values(), strict=True)]
+
+    assert told(fold) == pytest.approx(told(again))
+    assert told(learnt.model) != pytest.approx(told(learn(wrong, "b").model), rel=0.05)
+    assert fold.weights is learnt.model.weights
+    assert len(learn(measured, "a", folds=None).folds) == 12
 
 
 def test_the_papers_way_is_a_back_end_of_the_same_model(tmp_path):
     pytest.importorskip("diffusers")
     table = table_of()
     learnt = generate.learn_micrographs(
-        small_images(table), table, measured_of(table), steps=generate.Steps(1, 1, 1), folder=tmp_path / "work",
+        small_images(table), table, measured_of(table), steps=generate.Steps(1, 1), folder=tmp_path / "work",
         backend="control", folds=3, seed=5,
     )  # fmt: skip
     assert len(learnt.folds) == 3
-    assert learnt.curves["recipes"]
+    assert learnt.curves["control"]
     learnt.model.save(tmp_path / "model")
     # the file is whole: it does not lean on the folder of checkpoints
     (tmp_path / "work").rename(tmp_path / "elsewhere")

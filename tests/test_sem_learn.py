@@ -16,7 +16,7 @@ from morpholith.specimens import lot_micrographs, reactor_design, synthesise  # 
 from morpholith.workflows import _sem_learn_proof, sem_learn  # noqa: E402
 
 VARIABLES = ["ph", "naoh", "nh4oh", "time_min", "stirring_rpm", "atmosphere"]
-TOY = {"base_steps": 1, "steps": 2, "fold_steps": 1, "folds": 3, "draws": 3}
+TOY = {"base_steps": 1, "steps": 2, "draws": 3}
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..progress import progress
 from .micrographs import MicrographModel
 from .process_table import ProcessTable
 from .recipe_code import expectation, training_codes
@@ -27,16 +28,13 @@ class Steps:
     Attributes
     ----------
     base : int
-        On all images without their recipes; what is learnt here is shared by the model and its folds.
-    recipe : int
-        On images with their recipes, from the base.
-    fold : int
-        The same for a model with conditions left out.
+        On the images alone.
+    codes : int
+        On images with what was measured of their condition, from the base.
     """
 
     base: int
-    recipe: int
-    fold: int
+    codes: int
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,9 @@ class Learnt:
     ----------
     model : MicrographModel
     folds : tuple of (names, MicrographModel)
-        Conditions left out, and the model that was never told their recipes.
+        Conditions left out, and the model that does not know what their recipes give.
     curves : dict of str to list of float
-        Loss of every step: "base", "recipes", "fold 1", ...
+        Loss of every step: "base", "codes", ...
     """
 
     model: MicrographModel
@@ -57,8 +55,10 @@ class Learnt:
     curves: dict[str, list[float]]
 
 
-def parted(names: list[str], folds: int, *, rng: np.random.Generator) -> list[tuple[str, ...]]:
+def parted(names: list[str], folds: int | None, *, rng: np.random.Generator) -> list[tuple[str, ...]]:
     """Part conditions into groups of nearly equal size at random, to be left out in turn; 0 folds, no group.
+
+    Each condition is left out alone where `folds` is None.
 
     Raises
     ------
@@ -68,6 +68,7 @@ def parted(names: list[str], folds: int, *, rng: np.random.Generator) -> list[tu
     if folds == 0:
         return []
     n = len(names)
+    folds = n if folds is None else folds
     fewest = next((k for k in range(2, n + 1) if n - -(-n // k) >= LEAST_LEFT), None)
     if fewest is None:
         raise InputError(f"{n} conditions are too few to leave some out and learn from {LEAST_LEFT}; give 0 folds.")
@@ -89,7 +90,7 @@ def learn_micrographs(
     folder: Path,
     backend: str = "flow",
     base: str | None = None,
-    folds: int = 5,
+    folds: int | None = None,
     seed: int = 0,
     device: str = "cpu",
     mixed: bool = False,
@@ -111,8 +112,8 @@ def learn_micrographs(
         Flow matching in pixels, or paper 000's latent diffusion steered by a ControlNet.
     base : str, optional
         Folder or hub id of a latent diffusion model for "control".
-    folds : int
-        Groups of conditions that are left out in turn.
+    folds : int, optional
+        Groups of conditions that are left out in turn; each alone unless given.
     seed : int
     device : {"cpu", "cuda"}
     mixed : bool
@@ -124,83 +125,72 @@ def learn_micrographs(
     teacher: _Flow | _Control = _Flow(images, steps, folder, seed, device, mixed, processes)
     if backend == "control":
         teacher = _Control(images, steps, folder, seed, device, mixed, base)
-    rows = np.array([table.conditions.index.get_loc(name) for name in images.conditions])[images.condition]
-
-    def learn(left: tuple[str, ...], label: str, count: int) -> MicrographModel:
-        kept = ~table.conditions.index.isin(left)
-        beliefs = expectation(table, measured[~measured.index.isin(left)], names)
-        codes, spread = training_codes(beliefs)
-        used = np.flatnonzero(kept[rows])
-        weights, settings = teacher.taught(used, codes[rows[used]], spread[rows[used]], label, count)
-        return MicrographModel(table, images.views, beliefs, backend, weights, settings, measured)
-
-    model = learn((), "recipes", steps.recipe)
+    beliefs = expectation(table, measured, names)
+    of_image = measured.loc[[images.conditions[k] for k in images.condition]]
+    weights, settings = teacher.taught(*training_codes(beliefs, of_image))
+    model = MicrographModel(table, images.views, beliefs, backend, weights, settings, measured)
     groups = parted(list(images.conditions), folds, rng=np.random.default_rng([seed, 7]))
-    tested = tuple((group, learn(group, f"fold {k + 1}", steps.fold)) for k, group in enumerate(groups))
+    tested = tuple((group, _without(model, group, names)) for group in progress(groups, label="leaving out"))
     return Learnt(model, tested, teacher.curves)
 
 
+def _without(model: MicrographModel, left: tuple[str, ...], names: list[str]) -> MicrographModel:
+    """Return the model with expectations that do not know some conditions; its network knows no recipe anyway."""
+    others = model.measured[~model.measured.index.isin(left)]
+    own = expectation(model.table, others, names)
+    # the network reads codes in the units that it was taught with
+    return replace(model, expectation=replace(own, units=model.expectation.units))
+
+
 class _Flow:
-    """Trains the flow's network; the base is trained first."""
+    """Trains the flow's network."""
 
     def __init__(self, images, steps, folder, seed, device, mixed, processes):
         self.images, self.folder = images, Path(folder)
         self.how = {"seed": seed, "device": device, "mixed": mixed, "processes": processes}
-        self.steps, self.base, self.curves = steps, None, {}
+        self.steps, self.curves = steps, {}
 
-    def taught(self, used, codes, spread, label, count) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def taught(self, codes, errors) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         from ..nets import micrograph_store as store
         from ..nets.micrograph_net import NetConfig
         from ..nets.micrograph_training import Schedule
 
         config = NetConfig(codes.shape[1])
-        if self.base is None:
-            everything, blank = np.arange(len(self.images)), np.zeros((len(self.images), codes.shape[1]))
-            plan = Schedule(self.steps.base, dropped=1.0, recipe_rate=1.0)
-            self.base = self._trained(everything, blank, blank, plan, config, "base", None)
-        state = self._trained(used, codes, spread, Schedule(count, learning_rate=7e-4), config, label, self.base)
-        return store.described(state, config)
+        base = self._trained(
+            codes, errors, Schedule(self.steps.base, dropped=1.0, recipe_rate=1.0), config, "base", None
+        )
+        plan = Schedule(self.steps.codes, learning_rate=7e-4)
+        return store.described(self._trained(codes, errors, plan, config, "codes", base), config)
 
-    def _trained(self, used, codes, spread, plan, config, label, start):
+    def _trained(self, codes, errors, plan, config, label, start):
         from ..nets.micrograph_store import scales_of
         from ..nets.micrograph_training import Patches, train
 
         scales = scales_of([view.pixel_um for view in self.images.views])
-        arrays = [self.images.arrays[i] for i in used]
-        patches = Patches(arrays, codes, spread, self.images.view[used], scales)
+        # half of the error: it is in the measured values already
+        patches = Patches(self.images.arrays, codes, 0.5 * errors, self.images.view, scales)
         state, self.curves[label] = train(
-            patches, plan, config=config, checkpoint=self.folder / f"{label.replace(' ', '_')}.pt", start=start,
+            patches, plan, config=config, checkpoint=self.folder / f"{label}.pt", start=start,
             label=f"training: {label}", **self.how,
         )  # fmt: skip
         return state
 
 
 class _Control:
-    """Trains the ControlNet over a base; one of our own is trained first, once, on all images."""
+    """Trains the ControlNet over a base; one of our own is trained first."""
 
     def __init__(self, images, steps, folder, seed, device, mixed, base):
-        self.images, self.folder, self.base, self.given = images, Path(folder), base, base is not None
+        self.images, self.folder, self.base = images, Path(folder), base
         self.how = {"seed": seed, "device": device, "mixed": mixed}
         self.steps, self.curves = steps, {}
 
-    def taught(self, used, codes, spread, label, count) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def taught(self, codes, errors) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         from ..nets import control, control_store
-        from ..nets.control_base import save_base
 
-        del spread  # the paper's way has no noise on the conditions
-        if self.base is None:
-            everything = np.zeros((len(self.images), codes.shape[1]))
-            own = control.train_control(
-                self.images.arrays, everything, self.images.view, folder=self.folder / "base",
-                steps=(self.steps.base, self.steps.base, 0), **self.how,
-            )  # fmt: skip
-            self.base = str(self.folder / "base" / "diffusers")
-            save_base(self.base, own.autoencoder, own.base, own.schedule)
-            self.curves |= {k: v for k, v in own.curves.items() if v}
-        arrays = [self.images.arrays[i] for i in used]
+        del errors  # the paper's way has no noise on the conditions
+        steps = (self.steps.base, self.steps.base, self.steps.codes)
         nets = control.train_control(
-            arrays, codes, self.images.view[used], folder=self.folder / label.replace(" ", "_"), base=self.base,
-            steps=(0, 0, count), **self.how,
+            self.images.arrays, codes, self.images.view, folder=self.folder, base=self.base, steps=steps, **self.how
         )  # fmt: skip
-        self.curves[label] = next(reversed(nets.curves.values()))
-        return control_store.described(nets, whole=not self.given or None)
+        self.curves |= {name: curve for name, curve in nets.curves.items() if curve}
+        return control_store.described(nets)

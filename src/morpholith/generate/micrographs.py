@@ -55,7 +55,7 @@ class MicrographModel:
         The process variables and the training conditions.
     views : tuple of View
     expectation : Expectation
-        What is expected of a recipe, which the network is told beside the recipe.
+        What is expected of a recipe, which is what the network is told of it.
     backend : {"flow", "control"}
     weights : mapping of str to array
         Of the network.

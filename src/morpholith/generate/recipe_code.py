@@ -1,7 +1,8 @@
-"""A recipe as the vector that a network is conditioned on: its variables, and the descriptors expected of it.
+"""A recipe as the code that a network is conditioned on: the morphology that is expected of it.
 
-The descriptors expected (of a Gaussian process of each over the training conditions) tell the network in one number
-what it would have to find out of a few dozen recipes: how large, how round, how finely textured.
+Of each descriptor a Gaussian process over the training recipes says what to expect. The network is taught with what was
+measured of the powders that it sees, so that it never knows a recipe: what links recipes to powders are the processes
+alone, which say how sure they are and can leave a recipe out exactly.
 """
 
 from __future__ import annotations
@@ -24,6 +25,15 @@ NUMBERS = ("theta", "factor", "alpha", "variance")
 
 
 @dataclass(frozen=True)
+class Unit:
+    """In what a code counts a descriptor: from `centre` in steps of `scale`, of its logarithm where `log`."""
+
+    log: bool
+    centre: float
+    scale: float
+
+
+@dataclass(frozen=True)
 class Expectation:
     """What is expected of recipes: a Gaussian process for each descriptor.
 
@@ -32,10 +42,13 @@ class Expectation:
     table : ProcessTable
     processes : dict of descriptor to Process or None
         None where too few training conditions have the descriptor for anything to be expected of it.
+    units : dict of descriptor to Unit
+        Of the codes: those of the processes, unless the network was taught with others.
     """
 
     table: ProcessTable
     processes: Mapping[str, Process | None]
+    units: Mapping[str, Unit]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -49,10 +62,9 @@ class Expectation:
         """
         inputs = process_inputs(self.table, rows)
         means, errors = (np.zeros((len(inputs), len(self.processes))) for _ in range(2))
-        for j, p in enumerate(self.processes.values()):
-            if p is not None:
-                mean, sd = p.at(inputs)
-                means[:, j], errors[:, j] = (mean - p.centre) / p.scale, sd / p.scale
+        for j, (name, p) in enumerate(self.processes.items()):
+            if p is not None and name in self.units:
+                means[:, j], errors[:, j] = _in_units(p, self.units[name], *p.at(inputs))
         return means, errors
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -81,7 +93,7 @@ def expectation_from(table: ProcessTable, arrays: Mapping[str, np.ndarray], sett
         data = Inputs(x, arrays[f"{name}.words"], np.zeros(len(x), bool))
         numbers: dict[str, Any] = {key: arrays[f"{name}.{key}"] for key in NUMBERS}
         processes[name] = Process(data=data, **numbers, **own)
-    return Expectation(table, processes)
+    return Expectation(table, processes, _units(processes))
 
 
 def expectation(table: ProcessTable, measured: pd.DataFrame, names: Sequence[str]) -> Expectation:
@@ -104,7 +116,22 @@ def expectation(table: ProcessTable, measured: pd.DataFrame, names: Sequence[str
         se = own[f"{name}_se"].to_numpy(float) if f"{name}_se" in own else np.full(len(own), np.nan)
         inputs = process_inputs(table, table.conditions.loc[own.index])
         processes[name] = fit_process(inputs, own[name].to_numpy(float), se**2)
-    return Expectation(table, processes)
+    return Expectation(table, processes, _units(processes))
+
+
+def _units(processes):
+    return {name: Unit(bool(p.log), p.centre, p.scale) for name, p in processes.items() if p is not None}
+
+
+def _in_units(p, unit, mean, sd):
+    """Return what a process says in the units of a code, of which only one may be of the logarithm."""
+    if p.log and not unit.log:
+        mean = p.value(mean)
+        sd = sd * mean
+    elif unit.log and not p.log:
+        mean = np.maximum(mean, 1e-9 * abs(unit.scale))
+        sd, mean = sd / mean, np.log(mean)
+    return (mean - unit.centre) / unit.scale, sd / unit.scale
 
 
 def process_inputs(table: ProcessTable, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> Inputs:
@@ -123,29 +150,34 @@ def process_inputs(table: ProcessTable, rows: pd.DataFrame | Sequence[Mapping[st
     return Inputs(x, np.stack(words, 1) if words else np.zeros((n, 0), int), np.zeros(n, bool))
 
 
-def training_codes(beliefs: Expectation) -> tuple[np.ndarray, np.ndarray]:
-    """Return the codes of all conditions of the table and how uncertain each part is: (n, width) each.
+def training_codes(beliefs: Expectation, measured: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the codes of measured conditions and their standard errors: (n, descriptors) each.
 
-    Where a condition lacks a value, its code is the mean over the conditions that have one, as uncertain as those
-    vary.
+    A network learns from what was measured of the very powders that it sees; recipes do not enter. A descriptor that
+    a condition lacks counts as the mean over conditions, as uncertain as these vary.
     """
-    table = beliefs.table
-    codes = table.encode(table.conditions)
-    spread = np.zeros_like(codes)
-    for columns, flag in _parts(table):
-        missing = codes[:, flag] > 0
-        if missing.any():
-            codes[np.ix_(missing, columns)] = codes[np.ix_(~missing, columns)].mean(0)
-            spread[np.ix_(missing, columns)] = codes[np.ix_(~missing, columns)].std(0)
-    kept = [i for columns, _ in _parts(table) for i in columns]
-    mean, sd = beliefs.at(table.conditions)
-    return np.hstack([codes[:, kept], mean]), np.hstack([spread[:, kept], sd])
+    codes, errors = np.zeros((2, len(measured), len(beliefs.processes)))
+    for j, name in enumerate(beliefs.processes):
+        if name not in beliefs.units:
+            continue
+        unit = beliefs.units[name]
+        value = measured[name].to_numpy(float)
+        se = measured[f"{name}_se"].to_numpy(float) if f"{name}_se" in measured else np.zeros(len(value))
+        if unit.log:
+            value, se = np.log(value), se / value
+        known = np.isfinite(value)
+        codes[known, j] = (value[known] - unit.centre) / unit.scale
+        errors[:, j] = np.where(known, np.nan_to_num(se / unit.scale), 1.0)
+    return codes, errors
 
 
 def recipe_codes(
     beliefs: Expectation, condition: Mapping[str, Any], count: int, *, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return `count` codes of one recipe, (count, width); what it lacks is drawn anew for each from the training."""
+    """Return `count` codes of one recipe, (count, descriptors): what is expected of it.
+
+    What the recipe lacks is drawn anew for each from the training.
+    """
     table = beliefs.table
     rows = [dict(condition) for _ in range(count)]
     for name in table.names:
@@ -153,14 +185,4 @@ def recipe_codes(
             known = table.conditions[name].dropna().to_numpy()
             for row, value in zip(rows, rng.choice(known, count), strict=True):
                 row[name] = value
-    kept = [i for columns, _ in _parts(table) for i in columns]
-    return np.hstack([table.encode(rows)[:, kept], beliefs.at(rows)[0]])
-
-
-def _parts(table):
-    """Return, for each variable, its columns of the code and the one of its flag."""
-    found, at = [], 0
-    for v in table.variables:
-        found.append((list(range(at, at + v.width - 1)), at + v.width - 1))
-        at += v.width
-    return found
+    return beliefs.at(rows)[0]

@@ -32,9 +32,10 @@ class Proof:
     model : MicrographModel
         With the lines between drawn and real, and the conditions left out.
     drawn : DataFrame
-        Of the training conditions, not corrected: index `condition`, descriptors with `_se`.
+        Of every condition, left out where the model was tested, not corrected: index `condition`, descriptors with
+        `_se`.
     pictures : dict of condition to dict of view to (h, w) array
-        One drawn by a model that never had the condition, where there is one.
+        The first drawn of each.
     agreements, baselines, comparisons : dict of descriptor
         On conditions left out: of the draws, of the Gaussian process, and one against the other; empty without folds.
     adherence : Adherence or None
@@ -66,26 +67,32 @@ def prove(
 
     how: dict[str, Any] = {"kept": kept, "draws": draws, "seed": seed, "device": device}
     rows = ground.table.conditions.loc[list(ground.images.conditions)]
-    drawn, seen = described(learnt.model, rows, "recipes", **how)
+    models = {name: model for names, model in learnt.folds for name in names}
+    label = "conditions left out" if models else "conditions"
+    drawn, seen = described(models or learnt.model, rows, label, **how)
     lines = {
         name: measure.bias_line(ground.measured[name], drawn[name], drawn_se=drawn[f"{name}_se"])
         for name in ground.names
     }
-    left, pictures = _left_out(learnt, ground, rows, how)
+    left = _left_out(ground, drawn) if models else None
     model = replace(learnt.model, lines=lines, left_out=left)
     agreements, baselines, comparisons, followed = _tests(left, ground)
     scanned = scan or _telling(model, 2)
     along, across = _scans(model, scanned, how)
     return Proof(
-        model, drawn, {**{k: {v: a[0] for v, a in own.items()} for k, own in seen.items()}, **pictures},
+        model, drawn, {k: {v: a[0] for v, a in own.items()} for k, own in seen.items()},
         agreements, baselines, comparisons, followed, _memorised(ground, seen, seed), along, across, scanned,
     )  # fmt: skip
 
 
 def described(
-    model: MicrographModel, rows: pd.DataFrame, label: str, *, kept: Store, draws: int, seed: int, device: str
-) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
-    """Return descriptors of the draws of each row, with `_se`, and the first drawn micrographs of each view."""
+    models: MicrographModel | Mapping[str, MicrographModel], rows: pd.DataFrame, label: str, *, kept: Store, draws: int,
+    seed: int, device: str,
+) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:  # fmt: skip
+    """Return descriptors of the draws of each row, with `_se`, and the first drawn micrographs of each view.
+
+    One model for all rows, or one for each.
+    """
     import pandas as pd
 
     numbers, pictures = {}, {}
@@ -93,6 +100,7 @@ def described(
         part = f"{label.replace(' ', '_')}-{k}-{draws}"
         own = int(np.random.default_rng([seed, 11, k]).integers(2**31))
         if not kept.has(part):
+            model = models[name] if isinstance(models, Mapping) else models
             found, images = describe_drawn(model, row.to_dict(), images=draws, seed=own, device=device)
             values = {f"{d}{end}": np.array(v) for d, m in found.items() for end, v in (("", m.mean), ("_se", m.se))}
             kept.put(part, values | {f"image.{view}": a[:KEPT] for view, a in images.items()})
@@ -104,24 +112,13 @@ def described(
     return table, pictures
 
 
-def _left_out(learnt, ground, rows, how):
-    """Return measured, drawn and the baseline's numbers of conditions left out, and a drawn picture of each."""
-    import pandas as pd
-
+def _left_out(ground, drawn):
+    """Return measured values of conditions left out, their draws corrected, and the baseline's numbers."""
     from .. import generate, measure
 
-    if not learnt.folds:
-        return None, {}
-    drawn: list[pd.DataFrame] = []
-    pictures: dict[str, dict[str, np.ndarray]] = {}
-    for k, (names, model) in enumerate(learnt.folds):
-        found, seen = described(model, rows.loc[list(names)], f"fold {k + 1}", **how)
-        drawn.append(found)
-        pictures |= {name: {view: a[0] for view, a in own.items()} for name, own in seen.items()}
-    raw = pd.concat(drawn).loc[rows.index]
-    out = ground.measured.loc[rows.index].copy()
+    out = ground.measured.loc[drawn.index].copy()
     for name in ground.names:
-        real, plain, se = (t.to_numpy(float) for t in (out[name], raw[name], raw[f"{name}_se"]))
+        real, plain, se = (t.to_numpy(float) for t in (out[name], drawn[name], drawn[f"{name}_se"]))
         values, errors = plain.copy(), se.copy()
         for i in range(len(out)):
             others = np.arange(len(out)) != i  # the line must not know the condition that it corrects
@@ -129,7 +126,7 @@ def _left_out(learnt, ground, rows, how):
             values[i], errors[i] = intercept + slope * plain[i], abs(slope) * se[i]
         out[f"{name}_drawn"], out[f"{name}_drawn_se"] = values, errors
         out[f"{name}_plain"] = plain
-    return out.join(generate.baseline_left_out(ground.table, ground.measured, ground.names)), pictures
+    return out.join(generate.baseline_left_out(ground.table, ground.measured, ground.names))
 
 
 def _tests(left, ground):

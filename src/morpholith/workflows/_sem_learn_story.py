@@ -73,8 +73,7 @@ def _summary(learnt, ground, proof) -> dict[str, Quantity]:
         found[f"copied_{view}"] = replace(m.copied, method="share of drawn patches that copy a training image")
     found["n_conditions"] = Quantity(len(ground.table.conditions), method="conditions learnt from")
     found["n_images"] = Quantity(len(ground.images), method="micrographs learnt from")
-    found["n_steps"] = Quantity(sum(len(v) for k, v in learnt.curves.items() if not k.startswith("fold")),
-                                method="steps of training, folds not counted")  # fmt: skip
+    found["n_steps"] = Quantity(sum(map(len, learnt.curves.values())), method="steps of training")
     return found
 
 
@@ -128,8 +127,7 @@ def _figures(learnt, ground, proof, draws) -> dict[str, ReportFigure]:
             pixel_um=coarse.pixel_um,
         )  # fmt: skip
     for name, curve in learnt.curves.items():
-        if not name.startswith("fold"):
-            found[f"training_{name}"] = pictures.training_curve(curve)
+        found[f"training_{name}"] = pictures.training_curve(curve)
     return found
 
 
@@ -173,19 +171,22 @@ def _text(ground, proof, about) -> dict[str, str]:
     views = "; ".join(f"{v.name} at {v.pixel_um:g} um a pixel for {', '.join(v.measures)}" for v in ground.images.views)
     variables = "; ".join(str(v) for v in ground.table.variables)
     said = {
-        "What was learnt": f"{about['campaign']}. Process variables: {variables}. Views: {views}.\n\nThe network first "
-        f"saw all images without their conditions, then with them."
+        "What was learnt": f"{about['campaign']}. Process variables: {variables}. Views: {views}.\n\nA network "
+        "learnt to draw powders from what was measured of them; it never saw a recipe. What a recipe gives is said "
+        "by a Gaussian process of each descriptor."
     }
     if proof.model.left_out is not None:
         versus = "; ".join(
             f"{name}: {proof.agreements[name].r2.value:.3f} drawn, {proof.baselines[name].r2.value:.3f} Gaussian "
-            f"process ({c.verdict})" for name, c in proof.comparisons.items()
-        )  # fmt: skip
+            f"process ({c.verdict})"
+            for name, c in proof.comparisons.items()
+        )
+        alone = "alone" if about["folds"] is None else f"in {about['folds']} groups"
         said["What it can do"] = (
-            f"Conditions were left out in {about['folds']} groups; for each group a network was trained, from the "
-            f"common start, that was never told their recipes (their images were among those that the common start "
-            f"saw). What is measured in drawn micrographs is corrected by a straight line from the other conditions. "
-            f"R2 on conditions left out: {versus}.\n\nThe model {proof.adherence.verdict}. "
-            + " ".join(f"{view}: {m.sentence}" for view, m in proof.memorised.items())
+            f"Conditions were left out {alone}: the processes were fitted anew without them, what they expect was "
+            f"drawn, and the draws were measured. The network had seen micrographs of the conditions left out, with "
+            f"what was measured of them, among all others. A straight line from the other conditions corrects what is "
+            f"measured in drawn micrographs. R2 on conditions left out: {versus}.\n\nThe model "
+            f"{proof.adherence.verdict}. " + " ".join(f"{view}: {m.sentence}" for view, m in proof.memorised.items())
         )
     return said

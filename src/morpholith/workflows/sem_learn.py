@@ -54,8 +54,7 @@ def learn(
     base: str | None = None,
     base_steps: int = 2000,
     steps: int = 6000,
-    fold_steps: int = 1500,
-    folds: int = 5,
+    folds: int | None = None,
     draws: int = 10,
     scan: list[str] | None = None,
     seed: int = 0,
@@ -82,13 +81,12 @@ def learn(
         For method diffusers: folder or hub id of a latent diffusion model that stays frozen; one of our own is trained
         on the campaign's images unless given.
     base_steps
-        Steps of training on the images without their conditions.
+        Steps of training on the images alone.
     steps
-        Steps of training with their conditions.
-    fold_steps
-        The same for each model that has conditions left out.
+        Steps of training with what was measured of each condition.
     folds
-        Groups of conditions that are left out in turn; 0 to leave the model untested.
+        Groups of conditions that are left out in turn, each condition alone unless given; 0 to leave the model
+        untested.
     draws
         Micrographs drawn for each condition and magnification, to be measured.
     scan
@@ -107,31 +105,31 @@ def learn(
     from ._sem_learn_proof import prove
     from ._sem_learn_story import told
 
-    _check(base_steps, steps, fold_steps, folds, draws, seed, workers, method, base)
+    _check(base_steps, steps, folds, draws, seed, workers, method, base)
     ground = _ground(campaign, pixel_size, page, folds, seed, device)
     variables = _scanned(ground.table, scan)
     key = {"table": ground.table.to_json(), "names": ground.images.names, "views": str(ground.images.views),
            "measured": ground.measured.to_json(), "method": method, "base": base, "seed": seed,
-           "steps": [base_steps, steps, fold_steps, folds]}  # fmt: skip
+           "steps": [base_steps, steps], "folds": folds}  # fmt: skip
     kept = checkpoint.store(work, key=key)
     mixed = fast_bfloat16(device)
     learnt = generate.learn_micrographs(
-        ground.images, ground.table, ground.measured, steps=generate.Steps(base_steps, steps, fold_steps),
+        ground.images, ground.table, ground.measured, steps=generate.Steps(base_steps, steps),
         folder=kept.folder, backend=BACKENDS[method], base=base, folds=folds, seed=seed, device=device, mixed=mixed,
         processes=workers,
     )  # fmt: skip
     proof = prove(learnt, ground, kept=kept, draws=draws, scan=variables, seed=seed, device=device)
     about = {
         "campaign": f"{len(ground.table.conditions)} conditions, {len(ground.images)} micrographs",
-        "steps": {"base": base_steps, "recipes": steps, "fold": fold_steps}, "folds": folds, "seed": seed,
+        "steps": {"base": base_steps, "codes": steps}, "folds": folds, "seed": seed,
         "bfloat16": mixed,
     }  # fmt: skip
     return told(learnt, ground, proof, about=about, draws=draws, inputs=[campaign, *ground.plan.images["path"]])
 
 
-def _check(base_steps, steps, fold_steps, folds, draws, seed, workers, method, base):
+def _check(base_steps, steps, folds, draws, seed, workers, method, base):
     for value, name, least in (
-        (base_steps, "base-steps", 0), (steps, "steps", 1), (fold_steps, "fold-steps", 1), (folds, "folds", 0),
+        (base_steps, "base-steps", 0), (steps, "steps", 1), (folds or 0, "folds", 0),
         (draws, "draws", 3), (seed, "seed", 0), (workers, "workers", 1),
     ):  # fmt: skip
         if value < least:
