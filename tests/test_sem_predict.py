@@ -164,7 +164,6 @@ def stored(tmp_path_factory):
     """An untrained network in the files that `sem learn` writes."""
     import torch
 
-    from morpholith.generate import training_codes
     from morpholith.nets.micrograph_net import MicrographNet, NetConfig
     from morpholith.nets.micrograph_store import described
 
@@ -172,7 +171,7 @@ def stored(tmp_path_factory):
     measured = reactor_truth(table.conditions)[["d50_um"]]
     beliefs = expectation(table, measured, ["d50_um"])
     torch.manual_seed(0)
-    config = NetConfig(code=training_codes(beliefs)[0].shape[1], channels=(4, 4))
+    config = NetConfig(code=len(beliefs.names), channels=(4, 4))
     weights, settings = described(MicrographNet(config).state_dict(), config)
     views = (View("3000x", 0.2, ("d50_um",)),)
     folder = tmp_path_factory.mktemp("stored")
