@@ -87,9 +87,7 @@ def _figure(model: MicrographModel, recipe, powder: Made, seed: int) -> ReportFi
     pixels = {view.name: view.pixel_um for view in model.views}
     drawn = {name: model.draw(recipe, view=name, images=1, seed=seed)[0] for name in pixels}
     real = {name: _binned(powder.pictures[name], round(pixels[name] / powder.pixel_um[name])) for name in pixels}
-    sheet = pictures.sample_sheet(
-        {"made": real}, {"made": drawn}, pixel_um=pixels, titles={"made": "made in the virtual reactor, and predicted"}
-    )
+    sheet = pictures.sample_sheet({"made": real}, {"made": drawn}, pixel_um=pixels, titles={"made": "designed powder"})
     return ReportFigure(
         sheet.picture,
         "The powder of the designed recipe: as it was made and imaged, and beside it as it was predicted.",
