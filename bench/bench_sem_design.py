@@ -49,7 +49,7 @@ def pool(space, options) -> list[design.Record]:
     with ProcessPoolExecutor(options.workers) as workers:
         results = list(workers.map(called, jobs))
     return [
-        design.Record(r, design.read_results(found), call=k, batch=0, phase="start")
+        design.Record(r, design.read_results(found), call=k, batch=0, phase="start", seed=k)
         for k, (r, found) in enumerate(zip(rows, results, strict=True))
     ]
 
@@ -87,14 +87,14 @@ def designed(name, target, records, model, space, options) -> list[dict]:
     told = trained_powders(model, space)
     rows, calls = [], len(records)
     own = list(records)
-    for number in range(options.rounds):
+    for number in range(options.rounds if name.startswith("powder") else 1):
         for step in range(options.refine if number == 0 else 0):
             # the recipe that is believed best is asked about until it was
             best = design.conclude([*own, *told], space, target, rng=rng, recipes=1).recipes
             recipe = best[list(space.conditions)].iloc[0].to_dict()
             drawn = describe_drawn(model, recipe, images=options.images, seed=int(rng.integers(2**31)))[0]
             found = design.read_results(as_powder(model, drawn))
-            own.append(design.Record(recipe, found, call=calls, batch=1, phase="search"))
+            own.append(design.Record(recipe, found, call=calls, batch=1, phase="search", seed=calls))
             calls += 1
             del step
         found = design.conclude(

@@ -60,7 +60,8 @@ def as_powder(model: MicrographModel, described: Mapping[str, Measured]) -> dict
 
     errors = {name: measure.prediction_error(model.left_out, name).sd for name in described}
     return {
-        name: found._replace(se=float(np.hypot(found.se, errors[name]))) if np.isfinite(errors[name]) else found
+        # the error is the recipe's own, not one that all draws of a seed have in common: no number of draws goes with it
+        name: Measured(found.mean, float(np.hypot(found.se, errors[name]))) if np.isfinite(errors[name]) else found
         for name, found in described.items()
     }
 
