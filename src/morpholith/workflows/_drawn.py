@@ -60,7 +60,7 @@ def as_powder(model: MicrographModel, described: Mapping[str, Measured]) -> dict
 
     errors = {name: measure.prediction_error(model.left_out, name).sd for name in described}
     return {
-        # the error is the recipe's own, not one that all draws of a seed have in common: no number of draws goes with it
+        # an error of the recipe, which no number of draws makes smaller: none goes with it
         name: Measured(found.mean, float(np.hypot(found.se, errors[name]))) if np.isfinite(errors[name]) else found
         for name, found in described.items()
     }
